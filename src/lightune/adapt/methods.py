@@ -1,0 +1,87 @@
+"""The ways of adapting a backbone. A new method of the peft library is a YAML file for `Adapter`, nothing more."""
+
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+from peft import PeftConfig, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from lightune.adapt.targets import fresh_modules, target_modules
+
+
+class Adaptation(Protocol):
+    """Decides what of a model is trained."""
+
+    def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
+        """Raise ConfigError where the method does not fit the model, which has no weights yet."""
+
+    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
+        """Return the model with what is trained marked so, adapters added.
+
+        Args:
+            model: The loaded model.
+            fresh: Parameters its files did not hold; they are always trained.
+            peft_type: peft's name of the task, for an adapter that others can load.
+        """
+
+
+class Full:
+    """Every parameter is trained.
+
+    Args:
+        lr: Learning rate that suits this method; read by the optimiser's configuration.
+    """
+
+    def __init__(self, lr: float = 1e-4) -> None:
+        self.lr = lr
+
+    def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
+        """Nothing to refuse."""
+
+    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
+        """Return the model as it is, all of it trainable."""
+        return model.requires_grad_(True)
+
+
+class Adapter:
+    """A method of the peft library; the head and whatever else is new is trained in full beside it.
+
+    Args:
+        config: Builds the method's configuration, such as ``peft.LoraConfig``.
+        lr: Learning rate that suits this method; read by the optimiser's configuration.
+        target_modules: ``auto`` for every linear layer of the backbone, or names of modules.
+    """
+
+    def __init__(
+        self, config: Callable[..., PeftConfig], lr: float = 1e-3, target_modules: str | Sequence[str] = "auto"
+    ) -> None:
+        self.config = config
+        self.lr = lr
+        self.target_modules = target_modules
+
+    def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
+        """Raise ConfigError where a target module does not exist."""
+        target_modules(skeleton, self.target_modules, head)
+
+    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
+        """Return the model with adapters; only they and the head are trainable."""
+        head = fresh_modules(model, fresh)
+        options: dict[str, Any] = {
+            "task_type": peft_type,
+            "target_modules": target_modules(model, self.target_modules, head),
+            "modules_to_save": list(head),
+        }
+        known = inspect.signature(getattr(self.config, "func", self.config)).parameters
+        adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
+        _train_loose_parameters(adapted, fresh, head)
+        return adapted
+
+
+def _train_loose_parameters(model: nn.Module, fresh: Collection[str], head: Sequence[str]) -> None:
+    """Mark fresh parameters outside any wholly fresh module as trainable; random and frozen would be lost."""
+    loose = {name for name in fresh if not any(name.startswith(f"{module}.") for module in head)}
+    for name, parameter in model.named_parameters():
+        if any(name.endswith(f".{short}") for short in loose):
+            parameter.requires_grad_(True)

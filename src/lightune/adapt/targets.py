@@ -1,0 +1,78 @@
+"""Which modules an adapter attaches to: pure functions of module names."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from lightune.errors import ConfigError, nearest
+
+
+def fresh_modules(model: nn.Module, fresh: Collection[str]) -> tuple[str, ...]:
+    """Return the outermost modules all of whose parameters are fresh: the head, whatever it is called.
+
+    Args:
+        model: The loaded model.
+        fresh: Names of parameters that its files did not hold.
+    """
+    found: list[str] = []
+    for name, module in model.named_modules():
+        own = [f"{name}.{parameter}" for parameter, _ in module.named_parameters()]
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if name and own and not inside and all(parameter in fresh for parameter in own):
+            found.append(name)
+    return tuple(found)
+
+
+def linear_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
+    """Return the names of every linear layer outside the given modules."""
+    outside = tuple(without)
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D)) and not _lies_in(name, outside)
+    ]
+
+
+def _lies_in(name: str, modules: Iterable[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence[str]) -> list[str]:
+    """Return the names to give to peft, checked against the model.
+
+    Args:
+        model: The model, with or without weights.
+        wanted: ``auto`` for every linear layer of the backbone, or names as peft matches them: whole, or the last parts.
+        head: Modules that are trained in full and are no targets.
+
+    Returns:
+        Last parts of names where these say the same (``query``), else whole names.
+
+    Raises:
+        ConfigError: A name matches no module of the backbone.
+    """
+    if wanted == "auto":
+        return _shortened(linear_layers(model, head), [name for name, _ in model.named_modules()])
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    inside = [name for name, _ in model.named_modules() if name and not _lies_in(name, head)]
+    for name in names:
+        if not any(_matches(module, name) for module in inside):
+            leaves = {module.rpartition(".")[2] for module in linear_layers(model, head)}
+            raise ConfigError(
+                f"peft.target_modules: no module of the backbone is called '{name}'",
+                f"{nearest(name, leaves)} (or peft.target_modules=auto for all of: {', '.join(sorted(leaves))})",
+            )
+    return names
+
+
+def _matches(module: str, name: str) -> bool:
+    return module == name or module.endswith(f".{name}")
+
+
+def _shortened(targets: Sequence[str], modules: Sequence[str]) -> list[str]:
+    chosen, short = set(targets), set()
+    for leaf in {target.rpartition(".")[2] for target in targets}:
+        matched = {module for module in modules if _matches(module, leaf)}
+        short |= {leaf} if matched <= chosen else {t for t in targets if _matches(t, leaf)}
+    return sorted(short)

@@ -1,0 +1,244 @@
+"""The assembly room: the only reader of the configuration. Configuration in, parts out.
+
+The order is that of cost: what can be wrong is looked at before what is expensive is done, and weights are loaded last.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from lightune import check, machine
+from lightune.adapt import Adaptation
+from lightune.callbacks import RandomState, Stopwatch
+from lightune.checkpoint import AtomicCheckpointIO
+from lightune.data.encoding import EncodedSplit, encode
+from lightune.data.loaders import Collate
+from lightune.data.module import DataModule
+from lightune.data.splits import complete
+from lightune.data.table import Table
+from lightune.evaluation import Evaluation
+from lightune.instantiate import build, plain
+from lightune.models import Backbone
+from lightune.models.backbone import architecture_of
+from lightune.module import FineTuner
+from lightune.report import show
+from lightune.report.history import HistoryLogger
+from lightune.tasks.base import Task
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class Experiment:
+    """Everything a run consists of, ready to go.
+
+    Args:
+        task: With its labels.
+        backbone: Where the model came from.
+        tokenizer: Of the backbone.
+        data: Loaders.
+        module: Steps, optimiser, evaluations.
+        trainer: Lightning's.
+        stopwatch: Seconds by phase.
+        history: The logger behind history.csv.
+    """
+
+    task: Task
+    backbone: Backbone
+    tokenizer: PreTrainedTokenizerBase
+    data: DataModule
+    module: FineTuner
+    trainer: Trainer
+    stopwatch: Stopwatch
+    history: HistoryLogger
+
+
+def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] = SPLITS) -> Experiment:
+    """Assemble an experiment.
+
+    Args:
+        cfg: The whole, checked configuration.
+        card: Plain data that every checkpoint will carry.
+        need: Splits that are read and encoded.
+
+    Raises:
+        UserError: The first thing that is wrong with data, model or their combination.
+    """
+    backbone: Backbone = build(cfg.model, "model", cache=Path(cfg.paths.cache))
+    adaptation: Adaptation = build(cfg.peft, "peft")
+    optimizer, rates = _optimizer(cfg)
+    scheduler = build(cfg.scheduler, "scheduler")
+    task, tables = examples(cfg, need)
+    tokenizer = backbone.tokenizer(task.pretokenized)
+    config = backbone.read_config(**task.head_config())
+    _check_fit(cfg, task, backbone, adaptation, config)
+    splits = _features(cfg, task, tables, tokenizer, config)
+    data = _data(cfg, task, splits, tokenizer)
+    model = _adapted(cfg, task, backbone, adaptation, config)
+    module = FineTuner(
+        task,
+        model,
+        optimizer,
+        scheduler,
+        **rates,
+        evaluations={split: Evaluation(task, encoded) for split, encoded in splits.items()},
+        card=_completed(card, task),
+        everything=not backbone.pretrained,
+    )
+    stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
+    return Experiment(
+        task, backbone, tokenizer, data, module, _trainer(cfg, stopwatch, history, need), stopwatch, history
+    )
+
+
+def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Put the label names into the card's configuration, so that an evaluation needs no training data."""
+    labels = getattr(task, "labels", None)
+    if not labels:
+        return dict(card)
+    config = {**card["config"], "task": {**card["config"]["task"], "labels": list(labels)}}
+    return {**card, "config": config}
+
+
+def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Table]]:
+    """Return the task with its labels, and the canonical rows of the needed splits."""
+    task: Task = build(cfg.task, "task")
+    tables = {split: task.read(table) for split, table in build(cfg.data.source, "data.source").load(need).items()}
+    tables = complete(
+        tables,
+        cfg.seed,
+        dict(cfg.data.split),
+        stratify=lambda table: _keys(task.stratum, table),
+        group=lambda table: _keys(task.group, table),
+        need=need,
+    )
+    if "train" in tables:
+        task = task.with_labels(tables["train"])
+    chosen = {split: _limited(tables[split], cfg.data.limit.get(split)) for split in SPLITS if split in need}
+    for table in chosen.values():
+        task.check_labels(table)
+    return task, chosen
+
+
+def _keys(key: Callable[[dict[str, Any]], Any], table: Table) -> list[Any] | None:
+    keys = [key(row) for row in table.rows]
+    return None if all(k is None for k in keys) else keys
+
+
+def _limited(table: Table, limit: int | None) -> Table:
+    return table if limit is None else table.take(range(min(limit, len(table))))
+
+
+def _check_fit(
+    cfg: DictConfig, task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig
+) -> None:
+    takes = check.ARCHITECTURES.get(task.name)
+    error = check.architecture_error(task.name, takes, architecture_of(config)) if takes else None
+    if error:
+        raise error
+    skeleton = backbone.skeleton(task.auto_class, config)
+    inside = {f"{skeleton.base_model_prefix}"}
+    head = [name for name, _ in skeleton.named_children() if name not in inside]
+    adaptation.check(skeleton, head)
+
+
+def _features(
+    cfg: DictConfig,
+    task: Task,
+    tables: Mapping[str, Table],
+    tokenizer: PreTrainedTokenizerBase,
+    config: PretrainedConfig,
+) -> dict[str, EncodedSplit]:
+    longest = min(cfg.data.max_length, _positions(config))
+    cache = Path(cfg.paths.cache).expanduser()
+    return {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in tables.items()}
+
+
+def _positions(config: PretrainedConfig) -> int:
+    """Return how many tokens the model can take; RoBERTa-like models keep two positions for padding."""
+    positions = getattr(config, "max_position_embeddings", None) or 10**6
+    return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
+
+
+def _data(
+    cfg: DictConfig, task: Task, splits: Mapping[str, EncodedSplit], tokenizer: PreTrainedTokenizerBase
+) -> DataModule:
+    pads = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, **task.padding}
+    return DataModule(
+        splits,
+        Collate(pads, cfg.data.pad_to_multiple_of),
+        batch_size=cfg.data.batch_size,
+        eval_batch_size=cfg.data.eval_batch_size,
+        tokens_per_batch=cfg.data.tokens_per_batch,
+        accumulate=cfg.trainer.accumulate_grad_batches,
+        num_workers=cfg.data.num_workers,
+        seed=cfg.seed,
+        eval_only=tuple(task.eval_only),
+    )
+
+
+def _adapted(
+    cfg: DictConfig, task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig
+) -> nn.Module:
+    torch.manual_seed(cfg.seed)  # the head is drawn here; nothing before it may change the draw
+    model, fresh = backbone.load(task.auto_class, config)
+    return adaptation.apply(model, fresh, task.peft_type)
+
+
+def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the optimiser's partial, and the rates that go into parameter groups."""
+    node = plain(cfg.optimizer)
+    rates = {"lr": node["lr"], "weight_decay": node.get("weight_decay", 0.0), "head_lr": node.pop("head_lr", None)}
+    if str(cfg.trainer.precision).startswith("16") and node.get("fused"):
+        node["fused"] = False  # a fused step unscales float16 gradients itself, after they should have been clipped
+    return build(node, "optimizer"), rates
+
+
+def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need: Collection[str]) -> Trainer:
+    callbacks = [build(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items() if node]
+    loggers: list[Logger] = [history] if "train" in need and "val" in need else []
+    for name, node in (cfg.logger or {}).items():
+        if node and not str(node["_target_"]).endswith("HistoryLogger"):
+            loggers.append(_logger(cfg, name, node))
+    options = plain(cfg.trainer)
+    return build(
+        {**options, "devices": _devices(cfg)},
+        "trainer",
+        # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by Lightning.
+        callbacks=[stopwatch, RandomState(), *callbacks],
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=cfg.run_dir,
+        use_distributed_sampler=False,  # the plan of batches shares them out
+        enable_model_summary=False,
+        enable_progress_bar=any(name == "progress_bar" for name, node in (cfg.callbacks or {}).items() if node),
+        enable_checkpointing=any(name in ("best", "last") for name, node in (cfg.callbacks or {}).items() if node),
+    )
+
+
+def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
+    content = plain(node)
+    if name == "wandb" and content.get("name") is None:
+        method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
+        content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
+    return build(content, f"logger.{name}")
+
+
+def _devices(cfg: DictConfig) -> Any:
+    """Return the number of devices; DDP on a machine without GPUs gets two CPU processes, and says so."""
+    strategy = plain(cfg.trainer.strategy)
+    distributed = strategy not in ("auto", None)
+    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    if not (distributed and on_cpu and cfg.trainer.devices in ("auto", 2)):
+        return cfg.trainer.devices
+    if machine.is_first_process():
+        show.note("No GPU in use: two CPU processes (gloo) run what several GPUs would.")
+    return 2

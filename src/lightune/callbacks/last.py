@@ -1,0 +1,90 @@
+"""The checkpoint from which a run is resumed, and the orderly end on Ctrl-C."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_info
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``last.ckpt`` up to date, always between two optimiser steps.
+
+    Lightning's ModelCheckpoint writes either every so many steps or every epoch, and its copy of the last checkpoint
+    only when another one is due; a run that is resumed wants all of these moments, and the end.
+
+    On Ctrl-C or SIGTERM the step in progress is finished, the checkpoint is written, and the process ends with status
+    128 + the signal's number. A second Ctrl-C ends it at once.
+
+    Args:
+        dirpath: Folder of ``last.ckpt``.
+        every_n_steps: Optimiser steps between two writes; None writes after validations only.
+    """
+
+    def __init__(self, dirpath: str, every_n_steps: int | None = 200) -> None:
+        self.path = Path(dirpath) / "last.ckpt"
+        self.every_n_steps = every_n_steps
+        self._saved_step = 0
+        self._signal = 0
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over the signals."""
+        self._saved_step = trainer.global_step
+        self._handlers = {number: signal.signal(number, self._ask_to_stop) for number in _SIGNALS}
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._signal:
+            raise KeyboardInterrupt
+        self._signal = number
+        rank_zero_info("\nStopping after this step; again to stop at once.")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write where it is due, and stop where that was asked for."""
+        if trainer.global_step == self._saved_step or trainer.fit_loop._should_accumulate():
+            return  # nothing new, or in the middle of an optimiser step
+        stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
+        if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+            self._save(trainer)
+        if stopping:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write after a validation that belongs to training."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save(trainer)
+            if trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False):
+                self._stop(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write at the end, where no validation was the last thing, and give the signals back."""
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+        self._give_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _save(self, trainer: Trainer) -> None:
+        if not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.path)
+            self._saved_step = trainer.global_step
+
+    def _stop(self, trainer: Trainer) -> None:
+        rank_zero_info(f"\nStopped at step {trainer.global_step}. Continue with:\n  python train.py resume={self.path.parent.parent}")
+        # Only the first rank reports it: Lightning kills a job outright whose other ranks end with a status.
+        sys.exit(128 + (self._signal or signal.SIGINT) if trainer.is_global_zero else 0)

@@ -1,0 +1,69 @@
+"""Where the time of a run goes."""
+
+import resource
+import sys
+import time
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+
+class Stopwatch(Callback):
+    """Measures seconds of optimisation, validation and test; goes on counting after a resume.
+
+    ``time/train_s`` is the training loop without the validations inside it and without checkpoints written after them.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = {"train": 0.0, "val": 0.0, "test": 0.0}
+        self._since: dict[str, float] = {}
+
+    def _start(self, phase: str) -> None:
+        self._since[phase] = time.perf_counter()
+
+    def _stop(self, phase: str) -> None:
+        self.seconds[phase] += time.perf_counter() - self._since.pop(phase)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start."""
+        self._start("train")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop."""
+        self._stop("train")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Pause training, start validation."""
+        if trainer.state.fn == "fit" and "train" in self._since:
+            self._stop("train")
+        self._start("val")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop validation, go on with training."""
+        self._stop("val")
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._start("train")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start."""
+        self._start("test")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop."""
+        self._stop("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the seconds so far, those of a running phase included."""
+        now = time.perf_counter()
+        return {phase: total + (now - self._since.get(phase, now)) for phase, total in self.seconds.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.seconds = {**self.seconds, **state_dict}
+
+
+def peak_memory() -> float:
+    """Return the largest resident memory that this process has had, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

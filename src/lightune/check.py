@@ -1,0 +1,217 @@
+"""What may not be combined, and why. Needs no torch, so that a refusal comes in a fraction of a second.
+
+Each rule is a generator over the composed configuration that yields one error for each thing it finds; the first is
+raised. What only the model's own files can tell (its architecture where the configuration leaves it open, its module names) is
+checked in the assembly room before weights are loaded.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from lightune import machine
+from lightune.errors import ConfigError, nearest
+
+Rule = Callable[[DictConfig], Iterator[ConfigError]]
+
+
+def check(cfg: DictConfig, typed: Iterable[str] = (), multirun: bool = False) -> None:
+    """Refuse a configuration that cannot work.
+
+    Args:
+        cfg: The composed configuration.
+        typed: The overrides as the user typed them.
+        multirun: Whether Hydra runs several jobs inside this process.
+
+    Raises:
+        ConfigError: The first thing that is wrong, with what to type instead.
+    """
+    for error in _unknown_additions(cfg, typed):
+        raise error
+    for rule in RULES:
+        for error in rule(cfg):
+            raise error
+    if multirun:
+        for error in _ranks_in_multirun(cfg):
+            raise error
+    _warn_of_slow_precision(cfg)
+
+
+def architecture_error(task: str, takes: Iterable[str], architecture: str | None) -> ConfigError | None:
+    """Return why a task cannot use an architecture, or None where it can or is not known yet."""
+    if architecture is None or architecture in takes:
+        return None
+    return ConfigError(
+        f"task={task} does not work on an {architecture} model: it needs one of {', '.join(takes)}",
+        "choose another backbone, e.g. model=minilm (encoder) or model=smollm2 (decoder)",
+    )
+
+
+# Which architectures a task's head exists for. A task of your own that is not named here is not restricted.
+ARCHITECTURES = {name: ("encoder", "decoder") for name in ("qa", "classification", "ner")}
+
+
+def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
+    takes = ARCHITECTURES.get(cfg.task.name)
+    error = architecture_error(cfg.task.name, takes, cfg.model.architecture) if takes else None
+    if error:
+        yield error
+
+
+def _missing_values(cfg: DictConfig) -> Iterator[ConfigError]:
+    missing = OmegaConf.missing_keys(cfg)
+    for key in sorted(missing):
+        yield ConfigError(f"{key}: a value is needed", f"type {key}=…")
+
+
+# key → (what it has to be, in words; the test)
+_NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed": ("a whole number from 0 to 4294967295", lambda v: _whole(v) and 0 <= v < 2**32),
+    "data.batch_size": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
+    "data.eval_batch_size": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
+    "data.max_length": ("a whole number of at least 8", lambda v: _whole(v) and v >= 8),
+    "data.num_workers": ("a whole number of at least 0", lambda v: _whole(v) and v >= 0),
+    "data.tokens_per_batch": ("null or a whole number of at least 1", lambda v: v is None or (_whole(v) and v >= 1)),
+    "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0),
+    "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0),
+    "trainer.accumulate_grad_batches": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
+    "trainer.max_epochs": ("null, -1 or a whole number of at least 1", lambda v: v in (None, -1) or (_whole(v) and v >= 1)),
+    "trainer.max_steps": ("-1 or a whole number of at least 1", lambda v: v == -1 or (_whole(v) and v >= 1)),
+    "trainer.gradient_clip_val": ("null or a number of at least 0", lambda v: v is None or (_number(v) and v >= 0)),
+    "scheduler.warmup": ("a share below 1 (0.1) or a whole number of steps (100)", lambda v: _number(v) and 0 <= v and (_whole(v) or v < 1)),
+}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number_ranges(cfg: DictConfig) -> Iterator[ConfigError]:
+    absent = object()
+    for key, (expected, holds) in _NUMBERS.items():
+        value = OmegaConf.select(cfg, key, default=absent)
+        if value is not absent and not holds(value):
+            yield ConfigError(f"{key}={value}: expected {expected}", f"type {key}=<{expected}>")
+
+
+def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.trainer.max_epochs in (None, -1) and cfg.trainer.max_steps == -1:
+        yield ConfigError("training would never end", "type trainer.max_epochs=3 or trainer.max_steps=1000")
+
+
+def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
+    shares = cfg.data.split
+    if set(shares) != {"train", "val", "test"} or abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0:
+        yield ConfigError(
+            f"data.split={dict(shares)}: the shares of train, val and test must each be above 0 and sum to 1",
+            "type data.split.train=0.8 data.split.val=0.1 data.split.test=0.1",
+        )
+
+
+def _files_exist(cfg: DictConfig) -> Iterator[ConfigError]:
+    for split in ("train", "val", "test"):
+        for name in _paths(OmegaConf.select(cfg, f"data.source.{split}")):
+            path = Path(name).expanduser()
+            if not path.exists() and not any(mark in name for mark in "*?["):
+                folder = path.parent if path.parent.is_dir() else Path()
+                remedy = f"in {folder}/, {nearest(path.name, (entry.name for entry in folder.iterdir()))}"
+                yield ConfigError(f"data.{split}={name}: there is no such file", remedy)
+
+
+def _paths(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, (list, ListConfig)) else [str(value)]
+
+
+def _files_named(cfg: DictConfig) -> Iterator[ConfigError]:
+    source = cfg.data.get("source", {})
+    evaluates = cfg.get("checkpoint") is not None
+    if str(source.get("_target_", "")).endswith(".Files") and source.train is None:
+        if not evaluates:
+            yield ConfigError("data.train: no training file was named", "type data.train=<file>")
+        elif all(source.get(split) is None for split in ("val", "test")):
+            yield ConfigError("data.test: no file was named", "type data.test=<file>")
+
+
+def _split_exists(cfg: DictConfig) -> Iterator[ConfigError]:
+    split = cfg.get("split", "test")
+    if split not in ("train", "val", "test"):
+        yield ConfigError(f"split={split}: there is no such split", nearest(split, ("train", "val", "test")))
+
+
+def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not machine.has_gpu():
+        yield ConfigError(
+            f"trainer.accelerator={cfg.trainer.accelerator}: this machine has no GPU", "type trainer=cpu or trainer=ddp_cpu"
+        )
+
+
+def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
+    on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
+    if str(cfg.trainer.precision).startswith("16") and on_cpu:
+        yield ConfigError(
+            f"precision={cfg.trainer.precision} needs a GPU, and this run uses the CPU",
+            "type precision=32, or precision=bf16-mixed where the CPU has bfloat16",
+        )
+
+
+def _strategy_name(cfg: DictConfig) -> str:
+    strategy = cfg.trainer.strategy
+    return strategy if isinstance(strategy, str) else str(strategy.get("_target_", "")).rpartition(".")[2].lower()
+
+
+def _ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
+    name = _strategy_name(cfg)
+    if name.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in name and "fork" not in name:
+        yield ConfigError(
+            "-m with trainer=ddp: each rank would run the whole multirun again and train other hyper-parameters",
+            "run the jobs one by one without -m, or type trainer=cpu, trainer=gpu or trainer=default",
+        )
+
+
+def _unknown_additions(cfg: DictConfig, typed: Iterable[str]) -> Iterator[ConfigError]:
+    """A ``+key=value`` adds whatever it names; at the top level nothing would ever read it."""
+    known = KEYS | {"checkpoint", "split"}
+    for override in typed:
+        key = override.lstrip("+").split("=", 1)[0].split("@")[0]
+        top = key.replace("/", ".").split(".")[0]
+        if override.startswith("+") and top not in known:
+            yield ConfigError(f"+{key}: nothing reads a key of that name", nearest(top, known))
+
+
+KEYS = frozenset(
+    "paths task data model peft optimizer scheduler precision strategy trainer callbacks logger experiment debug hydra "
+    "hparams_search name run_dir seed resume trust".split()
+)
+
+
+def _warn_of_slow_precision(cfg: DictConfig) -> None:
+    on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
+    if str(cfg.trainer.precision).startswith("bf16") and on_cpu and not machine.cpu_has_bf16():
+        warnings.warn(
+            f"precision={cfg.trainer.precision}: this CPU only emulates bfloat16, which can be 20 times slower than "
+            "precision=32",
+            stacklevel=2,
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    _missing_values,
+    _number_ranges,
+    _ends_somewhere,
+    _split_fractions,
+    _split_exists,
+    _files_named,
+    _files_exist,
+    _task_fits_model,
+    _device_exists,
+    _precision_exists,
+)

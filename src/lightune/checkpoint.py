@@ -1,0 +1,125 @@
+"""What a checkpoint holds, and how it is written and read without ever being half there.
+
+A checkpoint is Lightning's dictionary of tensors and plain data, loadable with ``weights_only=True``, plus the card that
+`checkpoint_card` describes. Its ``state_dict`` holds what cannot be had again elsewhere: every trained parameter, and
+all of the model where its weights did not come from files. Frozen pretrained weights are named by the
+configuration and recognised by a digest.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import Tensor, nn
+
+from lightune import checkpoint_card
+from lightune.errors import CheckpointError
+
+CARD = "lightune"
+_SAMPLES = 16  # values of each frozen tensor that enter the digest: enough to tell models apart, quick for large ones
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint under another name, flushes it to the disk, and renames it: it is whole or not there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint with its card.
+
+        Args:
+            checkpoint: Lightning's dictionary; its entry ``lightune`` becomes the card.
+            path: Final name of the file.
+            storage_options: Not supported.
+        """
+        assert storage_options is None
+        final = Path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = final.with_name(f".{final.name}.part")
+        try:
+            torch.save({key: value for key, value in checkpoint.items() if key != CARD}, unfinished)
+            checkpoint_card.write(unfinished, checkpoint[CARD])
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(final)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Return the dictionary that was saved, on the CPU unless told otherwise.
+
+        Raises:
+            CheckpointError: The file is missing, damaged, or not lightune's.
+        """
+        card = checkpoint_card.read(Path(path))
+        content = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return {**content, CARD: card}
+
+
+def saved_names(model: nn.Module, everything: bool) -> set[str]:
+    """Return the names of the tensors that a checkpoint has to hold.
+
+    Args:
+        model: The adapted model.
+        everything: Whether frozen weights are to be held too, because no file has them.
+    """
+    if everything:
+        return set(model.state_dict())
+    return {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+
+
+def digest(model: nn.Module) -> str:
+    """Return a short hash of the frozen parameters, by a few values of each; "" where none is frozen."""
+    sha = hashlib.sha256()
+    frozen = [(name, p) for name, p in sorted(model.named_parameters()) if not p.requires_grad]
+    for name, parameter in frozen:
+        flat = parameter.detach().flatten()
+        picked = flat[:: max(flat.numel() // _SAMPLES, 1)][: _SAMPLES + 1]
+        sha.update(name.encode())
+        # Rounded, because a weight may have gone through bfloat16 on its way.
+        sha.update(picked.to("cpu", torch.bfloat16).float().numpy().tobytes())
+    return sha.hexdigest()[:16] if frozen else ""
+
+
+def load_weights(model: nn.Module, path: Path, everything: bool) -> None:
+    """Put a checkpoint's tensors into a model that was built from the same configuration.
+
+    Args:
+        model: The adapted model.
+        path: A checkpoint.
+        everything: As in `saved_names`.
+
+    Raises:
+        CheckpointError: Missing or damaged; of another model; or its frozen backbone had other weights.
+    """
+    content = AtomicCheckpointIO().load_checkpoint(path)
+    prefix = "model."
+    tensors: Mapping[str, Tensor] = {
+        name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
+    }
+    _compare_names(path, set(tensors), saved_names(model, everything))
+    if content[CARD].get("digest", "") != digest(model):
+        raise CheckpointError(
+            f"{path}: the frozen backbone had other weights when this checkpoint was written",
+            "install the same model package or revision as the run's environment.json says",
+        )
+    try:
+        model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # torch's word for tensors of another shape
+        raise CheckpointError(
+            f"{path}: the checkpoint does not fit the model: {str(error).splitlines()[1].strip()}",
+            "use the configuration it was trained with",
+        ) from error
+
+
+def _compare_names(path: Path, there: set[str], wanted: set[str]) -> None:
+    if there != wanted:
+        odd = sorted(there ^ wanted)
+        raise CheckpointError(
+            f"{path}: the checkpoint does not fit the model: {len(odd)} tensors differ, e.g. {odd[0]}",
+            "use the model, task and peft method that it was trained with",
+        )

@@ -1,0 +1,84 @@
+"""A configuration that continues from a checkpoint: the checkpoint's own, changed by what was typed and nothing else.
+
+The composed configuration alone would not do: a YAML file may have changed since, and a default with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightune import checkpoint_card
+from lightune.errors import CheckpointError
+from lightune.instantiate import as_config, refuse_untrusted
+
+# Groups whose YAML lands in another place of the configuration than their name says.
+_PLACES = {"precision": "trainer", "strategy": "trainer"}
+# What belongs to this command rather than to the run that wrote the checkpoint.
+_OWN = ("paths", "run_dir", "resume", "trust", "checkpoint", "split")
+# An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
+_NOT_FOR_EVALUATION = ("trainer", "callbacks", "logger")
+
+
+def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConfig:
+    """Return the checkpoint's configuration with the typed overrides on top.
+
+    Args:
+        cfg: Composed from the checkpoint's overrides and the typed ones.
+        path: The checkpoint.
+        overrides: Both, in this order.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged, or of another task, model or method than typed.
+        ConfigError: Its configuration names code that is not trusted.
+    """
+    card = checkpoint_card.read(path)
+    saved: dict[str, Any] = card["config"]
+    refuse_untrusted(saved, cfg.trust)
+    typed = [override for override in overrides if override not in card["overrides"]]
+    merged = as_config(saved)
+    for place in (*_OWN, *map(_place, typed)):
+        _take(merged, cfg, place)
+    if "checkpoint" in cfg:
+        _for_evaluation(merged, cfg, typed)
+    return merged
+
+
+def _for_evaluation(merged: DictConfig, cfg: DictConfig, typed: Iterable[str]) -> None:
+    precision = merged.trainer.precision
+    for place in _NOT_FOR_EVALUATION:
+        _take(merged, cfg, place)
+    merged.callbacks = {key: node for key, node in (cfg.callbacks or {}).items() if key == "progress_bar"}
+    merged.logger = {}
+    # The same numbers want the same precision, unless another one is asked for.
+    if not any(_place(override) in ("trainer", "trainer.precision") and "precision" in override for override in typed):
+        merged.trainer.precision = precision
+
+
+def _place(override: str) -> str:
+    key = override.lstrip("+~").split("=", 1)[0].split("@")[0].replace("/", ".")
+    return _PLACES.get(key, key)
+
+
+def _take(merged: DictConfig, cfg: DictConfig, place: str) -> None:
+    value = OmegaConf.select(cfg, place, default=None)
+    plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    OmegaConf.update(merged, place, plain, merge=False, force_add=True)
+
+
+def refuse_other_choices(card: Mapping[str, Any], typed: Mapping[str, str], key: str) -> None:
+    """Raise CheckpointError where a typed choice is not the one the checkpoint was trained with.
+
+    Args:
+        card: Of the checkpoint.
+        typed: Group → option, as typed.
+        key: ``resume`` or ``checkpoint``, for the message.
+    """
+    for group in ("task", "model", "peft"):
+        trained = card.get("choices", {}).get(group)
+        if group in typed and trained is not None and typed[group] != trained:
+            raise CheckpointError(
+                f"{key}: that checkpoint was trained with {group}={trained}, and {group}={typed[group]} was typed",
+                f"leave out {group}={typed[group]}, or name a checkpoint that fits",
+            )

@@ -1,0 +1,112 @@
+"""Features of a split, built once and kept on disk under a hash of everything they depend on."""
+
+import hashlib
+import inspect
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_from_disk
+from filelock import FileLock
+from transformers import PreTrainedTokenizerBase
+
+from lightune.data.table import Row
+from lightune.tasks.base import Task
+
+_PROGRESS_FROM = 20_000  # examples; fewer are encoded before a bar would be read
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A split as the user's examples and as the model's features.
+
+    Args:
+        examples: Canonical rows.
+        features: Their features; column ``example`` is a position in `examples`.
+        lengths: Tokens of each feature.
+        truncated: Number of examples that lost tokens.
+    """
+
+    examples: Sequence[Row]
+    features: Dataset
+    lengths: Sequence[int]
+    truncated: int
+
+
+def encode(
+    examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int, cache: Path
+) -> EncodedSplit:
+    """Return the features of a split, from the cache where they are there already.
+
+    When several processes ask at the same time, one builds and the others wait for it.
+
+    Args:
+        examples: Canonical rows of one split.
+        task: Holds the encoding.
+        tokenizer: Of the backbone.
+        max_length: Tokens of a feature.
+        cache: Folder that holds encoded splits.
+    """
+    folder = cache / "encoded" / fingerprint(examples, task, tokenizer, max_length)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            _build(folder, examples, task, tokenizer, max_length)
+    features = load_from_disk(str(folder))
+    lengths, cut = list(features["length"]), features["truncated"]
+    truncated = len({e for e, was in zip(features["example"], cut, strict=True) if was})
+    return EncodedSplit(examples, features.remove_columns(["length", "truncated"]), lengths, truncated)
+
+
+def _build(
+    folder: Path, examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> None:
+    def features(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        encoded = task.encode(rows, tokenizer, max_length)
+        return {**encoded, "length": [len(ids) for ids in encoded["input_ids"]]}
+
+    rows = Dataset.from_list([{**row, "example": i} for i, row in enumerate(examples)])
+    (enable_progress_bars if len(examples) >= _PROGRESS_FROM else disable_progress_bars)()
+    try:
+        encoded = rows.map(
+            features, batched=True, remove_columns=rows.column_names, load_from_cache_file=False, desc="Encoding"
+        )
+        unfinished = folder.with_suffix(".part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        encoded.save_to_disk(str(unfinished))
+        unfinished.rename(folder)  # only a finished folder ever has the final name
+    finally:
+        enable_progress_bars()
+
+
+def fingerprint(
+    examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> str:
+    """Return a hash of everything that features depend on: rows, task settings, its code, tokenizer, length."""
+    digest = hashlib.sha256()
+    for row in examples:
+        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
+    settings = asdict(task) if is_dataclass(task) and not isinstance(task, type) else repr(task)
+    parts = {
+        "settings": {**settings, "monitor": None} if isinstance(settings, dict) else settings,
+        "code": inspect.getsource(sys.modules[type(task).__module__]) + inspect.getsource(sys.modules[__name__]),
+        "tokenizer": _tokenizer_state(tokenizer),
+        "max_length": max_length,
+        "transformers": transformers.__version__,
+    }
+    digest.update(json.dumps(parts, sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:32]
+
+
+def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # a slow tokenizer, in Python
+        return repr(tokenizer) + json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    # Truncation and padding are set by each call and would make the hash depend on what was encoded before.
+    state = json.loads(backend.to_str())
+    return json.dumps({**state, "truncation": None, "padding": None}, sort_keys=True)

@@ -1,0 +1,99 @@
+"""From planned batches to tensors, and the place in an epoch at which a run can be resumed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+Feature = Mapping[str, Any]
+Plan = Callable[[int], list[list[int]]]
+
+
+class Collate:
+    """Turns a list of features into padded tensors.
+
+    Args:
+        pads: Column → value that fills it up; columns that are not named hold one number a feature.
+        pad_to_multiple_of: Round the padded length up to a multiple of this.
+    """
+
+    def __init__(self, pads: Mapping[str, int], pad_to_multiple_of: int | None = None) -> None:
+        self.pads = dict(pads)
+        self.multiple = pad_to_multiple_of or 1
+
+    def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
+        """Return column → tensor, ``(batch, length)`` or ``(batch,)``, with an attention mask."""
+        longest = max(len(feature["input_ids"]) for feature in features)
+        length = -(-longest // self.multiple) * self.multiple
+        batch = {}
+        for column in features[0]:
+            values = [feature[column] for feature in features]
+            if column in self.pads:
+                values = [[*value, *[self.pads[column]] * (length - len(value))] for value in values]
+            batch[column] = torch.tensor(values)
+        sizes = torch.tensor([len(feature["input_ids"]) for feature in features])
+        batch["attention_mask"] = (torch.arange(length)[None, :] < sizes[:, None]).long()
+        return batch
+
+
+class PlannedLoader:
+    """A loader over planned batches that knows where in which epoch it stands.
+
+    Lightning saves and restores the place through `state_dict`. It counts the batches that were handed out, not those
+    that worker processes have read ahead, and draws nothing from torch's global random numbers, so a resumed run
+    sees the same batches with the same dropout as one that was never interrupted.
+
+    Args:
+        dataset: Features.
+        plan: Epoch → lists of positions, as many in every epoch.
+        collate: List of features → batch.
+        num_workers: Loader processes.
+        pin_memory: Whether batches are put where a GPU reads them faster.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Feature],
+        plan: Plan,
+        collate: Callable[[Sequence[Feature]], dict[str, Tensor]],
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.plan = plan
+        self.epoch = 0
+        self.position = 0
+        self._resumed = False
+        self._length = len(plan(0))
+        self._options: dict[str, Any] = {
+            "collate_fn": collate,
+            "num_workers": num_workers,
+            "pin_memory": pin_memory,
+        }
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        # An iteration that was broken off (a limited number of batches) is over; one that was resumed goes on.
+        if self.position and not self._resumed:
+            self.epoch, self.position = self.epoch + 1, 0
+        self._resumed = False
+        batches = self.plan(self.epoch)[self.position :]
+        loader = DataLoader(self.dataset, batch_sampler=batches, generator=torch.Generator(), **self._options)
+        for batch in loader:
+            self.position += 1
+            yield batch
+        self.epoch, self.position = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Return epoch and batches handed out in it; a finished epoch is the next one's beginning."""
+        finished = self.position >= len(self)
+        return {"epoch": self.epoch + finished, "position": 0 if finished else self.position}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Continue at a saved place."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        self._resumed = True

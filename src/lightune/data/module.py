@@ -1,0 +1,115 @@
+"""The one LightningDataModule: it knows loaders and ranks, never a task's name."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch import distributed
+from torch.utils.data import DataLoader
+
+from lightune.data.batching import Share, budgeted_batches, evaluation_batches, training_batches
+from lightune.data.encoding import EncodedSplit
+from lightune.data.loaders import Collate, PlannedLoader
+
+
+class DataModule(LightningDataModule):
+    """Loaders over encoded splits.
+
+    Args:
+        splits: Split name → its features.
+        collate: Features → batch.
+        batch_size: Features of a training micro-batch on one rank.
+        eval_batch_size: Features of an evaluation batch on one rank.
+        tokens_per_batch: Padded tokens of a batch, instead of both.
+        accumulate: Micro-batches of an optimiser step.
+        num_workers: Loader processes.
+        seed: Of the data order.
+        eval_only: Columns that training does not read.
+    """
+
+    def __init__(
+        self,
+        splits: Mapping[str, EncodedSplit],
+        collate: Collate,
+        batch_size: int,
+        eval_batch_size: int,
+        tokens_per_batch: int | None = None,
+        accumulate: int = 1,
+        num_workers: int = 0,
+        seed: int = 0,
+        eval_only: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.splits = splits
+        self.collate = collate
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.tokens_per_batch = tokens_per_batch
+        self.accumulate = accumulate
+        self.num_workers = num_workers
+        self.seed = seed
+        self.eval_only = eval_only
+        self.tested = "test"  # the split that the test loop runs over
+
+    def micro_batches(self, world_size: int) -> int:
+        """Return how many micro-batches each rank trains on in an epoch."""
+        return len(self.plan(Share(0, world_size))(0))
+
+    def plan(self, share: Share) -> Callable[[int], list[list[int]]]:
+        """Return the training plan of a rank: epoch → its micro-batches."""
+        lengths = self.splits["train"].lengths
+        if self.tokens_per_batch is not None:
+            return lambda epoch: budgeted_batches(
+                lengths, tokens=self.tokens_per_batch or 0, share=share, seed=self.seed, epoch=epoch
+            )
+        return partial(self._fixed_size, lengths, share)
+
+    def _fixed_size(self, lengths: list[int], share: Share, epoch: int) -> list[list[int]]:
+        return training_batches(
+            lengths,
+            batch_size=self.batch_size,
+            accumulate=self.accumulate,
+            share=share,
+            seed=self.seed,
+            epoch=epoch,
+        )
+
+    def train_dataloader(self) -> PlannedLoader:
+        """Return this rank's shuffled, length-bucketed batches."""
+        features = self.splits["train"].features.remove_columns(
+            [c for c in (*self.eval_only, "example") if c in self.splits["train"].features.column_names]
+        )
+        return PlannedLoader(
+            features, self.plan(_share()), self.collate, self.num_workers, pin_memory=torch.cuda.is_available()
+        )
+
+    def evaluation_dataloader(self, split: str) -> DataLoader[Any]:
+        """Return this rank's batches of a split, longest first, each feature once."""
+        encoded = self.splits[split]
+        batches = evaluation_batches(
+            encoded.lengths, batch_size=self.eval_batch_size, tokens=self.tokens_per_batch, share=_share()
+        )
+        return DataLoader(
+            encoded.features,
+            batch_sampler=batches,
+            collate_fn=self.collate,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the batches of the validation split."""
+        return self.evaluation_dataloader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return the batches of the split that is tested."""
+        return self.evaluation_dataloader(self.tested)
+
+
+def _share() -> Share:
+    if distributed.is_available() and distributed.is_initialized():
+        return Share(distributed.get_rank(), distributed.get_world_size())
+    return Share()

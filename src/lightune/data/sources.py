@@ -1,0 +1,134 @@
+"""Where examples come from: the built-in corpus, the user's files, the Hugging Face Hub. Needs no torch."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lightune.data import readers, world
+from lightune.data.table import Table
+from lightune.errors import DataError
+
+Paths = str | Sequence[str] | None
+
+
+class Source(Protocol):
+    """Gives the rows of each split it has."""
+
+    def load(self, need: Collection[str]) -> dict[str, Table]:
+        """Return split name (train, val, test) → its rows as the user has them.
+
+        Args:
+            need: The splits that will be used; others need not be read where these are there without them.
+        """
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """The corpus that comes with lightune.
+
+    Args:
+        task: Name of the task whose examples are derived from it.
+    """
+
+    task: str
+
+    def load(self, need: Collection[str]) -> dict[str, Table]:
+        """Return the three splits; they share neither entities nor templates."""
+        splits = world.generate(self.task)
+        return {split: Table(rows, f"built-in corpus ({split})") for split, rows in splits.items()}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of the user.
+
+    Args:
+        train: A path, several, or a pattern; so are `val` and `test`.
+        val: Validation rows; None cuts them from train.
+        test: Test rows; None cuts them from train.
+        format: Overrules the file's suffix and content.
+        options: Further options of the reader, such as ``delimiter`` or ``header``.
+    """
+
+    train: Paths = None
+    val: Paths = None
+    test: Paths = None
+    format: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, need: Collection[str]) -> dict[str, Table]:
+        """Return the splits that were named; all of them where a needed one will have to be cut from train."""
+        given = {"train": self.train, "val": self.val, "test": self.test}
+        named = {split: paths for split, paths in given.items() if paths is not None}
+        wanted = need if set(need) <= named.keys() else named
+        return {split: readers.read(named[split], self.format, **dict(self.options)) for split in wanted}
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set of the Hugging Face Hub, or a local folder that ``datasets.load_dataset`` understands.
+
+    Args:
+        path: Name on the Hub, or a folder.
+        name: Configuration of the data set.
+        revision: Branch, tag or commit.
+        splits: train, val, test → what the data set calls them.
+    """
+
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    splits: Mapping[str, str] = field(
+        default_factory=lambda: {"train": "train", "val": "validation", "test": "test"}
+    )
+
+    def load(self, need: Collection[str]) -> dict[str, Table]:
+        """Return the splits that exist and are labelled; class indices become their names."""
+        loaded = self._load_dataset()
+        if self.splits.get("train") not in loaded:
+            raise DataError(
+                f"data.path={self.path}: it has no split '{self.splits.get('train')}'",
+                f"type data.splits.train=<one of {', '.join(loaded)}>",
+            )
+        tables = {
+            split: Table(_named_classes(loaded[theirs]), f"{self.path} ({theirs})")
+            for split, theirs in self.splits.items()
+            if theirs in loaded
+        }
+        return {split: table for split, table in tables.items() if not _is_unlabelled(table)}
+
+    def _load_dataset(self) -> Mapping[str, Any]:
+        import datasets
+
+        try:
+            return datasets.load_dataset(self.path, self.name, revision=self.revision)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"data.path={self.path}: the data set could not be loaded: {str(error).splitlines()[0]}",
+                "check its name and the network, or use your own files: data=files data.train=<file>",
+            ) from error
+
+
+def _named_classes(dataset: Any) -> list[dict[str, Any]]:
+    """Return the rows; integers that stand for class names become the names, in lists too."""
+    from datasets import ClassLabel
+
+    names = {}
+    for column, feature in dataset.features.items():
+        inner = getattr(feature, "feature", feature)
+        if isinstance(inner, ClassLabel):
+            names[column] = inner.names
+    return [{column: _name(value, names.get(column)) for column, value in row.items()} for row in dataset]
+
+
+def _name(value: Any, names: Sequence[str] | None) -> Any:
+    if names is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [_name(item, names) for item in value]
+    return names[value] if value >= 0 else None
+
+
+def _is_unlabelled(table: Table) -> bool:
+    """Whether some column is None throughout: benchmarks publish such test sets, with labels withheld."""
+    return any(all(row[column] is None for row in table.rows) for column in table.columns)

@@ -1,0 +1,1 @@
+"""Examples derived from the world: one module per task, each with `SIZES` and `examples(world, rng)`."""

@@ -1,0 +1,45 @@
+"""Question answering: a passage with competing facts, a question about one, its object as the answer."""
+
+import random
+from collections.abc import Iterator
+
+from lightune.data.world.examples import Example
+from lightune.data.world.facts import Fact, World
+from lightune.data.world.render import Text, fill, mention, passage
+from lightune.data.world.scenes import Casting, duel, topic_cycle
+
+SIZES = {"train": 1500, "val": 200, "test": 320}
+QUESTIONS_PER_PASSAGE = 2
+SHARED = 2
+
+
+def examples(world: World, rng: random.Random) -> Iterator[Example]:
+    """Yield examples for ever.
+
+    Args:
+        world: Where the facts come from.
+        rng: Source of every choice.
+
+    Yields:
+        Examples with ``context``, ``question`` and ``answers``.
+    """
+    casting = Casting(world, rng)
+    for topic in topic_cycle(rng):
+        told, rivals = duel(casting, topic, SHARED)
+        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+        text = passage(told, templates, rng)
+        for fact in rng.sample(rivals, QUESTIONS_PER_PASSAGE):
+            question = rng.choice(fact.relation.questions(world.split))
+            yield example(told, templates, text, fact, question)
+
+
+def example(told: list[Fact], templates: list[str], text: Text, asked: Fact, question: str) -> Example:
+    """Make one example from a passage and the fact that is asked for."""
+    answer = next(m for m in text.mentions if m.entity == asked.object)
+    row = {
+        "context": text.text,
+        "question": fill(question, mention(asked.subject)).text,
+        "answers": {"text": [text.text[answer.start : answer.end]], "answer_start": [answer.start]},
+    }
+    named = tuple(sorted({entity.name for fact in told for entity in (fact.subject, fact.object)}))
+    return Example(row, named, (*templates, question))

@@ -1,0 +1,5 @@
+"""How each relation is said and asked, written by hand: one file per group of topics, one line per phrase.
+
+In every block the order decides the split: the last two lines are test's, the one before is val's, the rest train's.
+`{s}` stands for the subject of a fact, `{o}` for its object.
+"""

@@ -1,0 +1,71 @@
+"""What a text speaks of: facts chosen so that they compete with each other."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from lightune.data.world.facts import Deck, Fact, World
+from lightune.data.world.kinds import Entity
+from lightune.data.world.relations import Relation, subjects_of, topics
+
+
+class Casting:
+    """Deals the subjects of a world, topic by topic, so that all come on stage about equally often.
+
+    Args:
+        world: Whose subjects.
+        rng: Source of the choices.
+    """
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        self.world = world
+        self.rng = rng
+        kinds = [kind for topic in topics() for kind in subjects_of(topic)]
+        self.decks = {kind: Deck(world.subjects(kind), rng) for kind in kinds}
+
+    def kind(self, topic: str) -> str:
+        """Return the kind of the next scene's subjects."""
+        return self.rng.choice(list(subjects_of(topic)))
+
+    def subjects(self, kind: str, count: int) -> list[Entity]:
+        """Return different subjects of one kind."""
+        chosen: list[Entity] = []
+        while len(chosen) < count:
+            chosen.append(self.decks[kind].deal(chosen))
+        return chosen
+
+    def facts(self, subject: Entity, chosen: Sequence[Relation]) -> list[Fact]:
+        """Return a subject's facts of the given relations, in that order."""
+        known = {fact.relation: fact for fact in self.world.facts[subject]}
+        return [known[relation] for relation in chosen]
+
+
+def topic_cycle(rng: random.Random) -> Iterator[str]:
+    """Yield topics for ever, each as often as the others."""
+    while True:
+        yield from rng.sample(topics(), len(topics()))
+
+
+def duel(casting: Casting, topic: str, shared: int) -> tuple[list[Fact], list[Fact]]:
+    """Choose facts about two subjects that have the same relations, so that each object has a rival of its kind.
+
+    Args:
+        casting: Deals the subjects.
+        topic: What the facts are about.
+        shared: How many relations both subjects have; the first subject has one more.
+
+    Returns:
+        All facts in the order in which they are told, and those of them that have a rival.
+    """
+    rng = casting.rng
+    kind = casting.kind(topic)
+    chosen = rng.sample(subjects_of(topic)[kind], shared + 1)
+    first, second = casting.subjects(kind, 2)
+    groups = [
+        casting.facts(first, rng.sample(chosen, shared + 1)),
+        casting.facts(second, rng.sample(chosen[:shared], shared)),
+    ]
+    rng.shuffle(groups)
+    told = groups[0] + groups[1]
+    if rng.random() < 0.5:
+        rng.shuffle(told)
+    return told, [fact for fact in told if fact.relation in chosen[:shared]]

@@ -1,0 +1,1 @@
+"""The raw material of the built-in world: names and values written by hand, one table per noun."""

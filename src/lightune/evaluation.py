@@ -1,0 +1,53 @@
+"""From the evidence of single batches to predictions and metrics over whole examples."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+from lightune.data.encoding import EncodedSplit
+from lightune.tasks.base import Batch, Output, Prediction, Task
+
+
+@dataclass
+class Evaluation:
+    """One split's evaluation: what is gathered batch by batch, and what follows from it.
+
+    Only small evidence is kept for each feature (a label, a span), never logits, so memory does not grow with
+    the vocabulary or the length. All ranks end with the same predictions and metrics: evidence is gathered, and each
+    example counts once.
+
+    Args:
+        task: Turns outputs into evidence, evidence into predictions, predictions into metrics.
+        split: The examples.
+    """
+
+    task: Task
+    split: EncodedSplit
+    predictions: list[Prediction] = field(default_factory=list)
+    _evidence: list[Any] = field(default_factory=list)
+    _loss: list[Tensor] = field(default_factory=list)
+
+    def update(self, output: Output, batch: Batch) -> None:
+        """Take in one batch."""
+        self._evidence += self.task.predict(output, batch)
+        self._loss.append(torch.stack([output.loss_sum.detach().double(), output.count.double()]))
+
+    def finish(self) -> dict[str, float]:
+        """Return the metrics and ``loss`` over all ranks' examples, and start anew."""
+        evidence, loss_sum, count = _gathered(self._evidence, self._loss)
+        self._evidence, self._loss = [], []
+        # Sums over examples are taken in the order of the data, so that no batch size or rank changes a digit.
+        self.predictions = sorted(self.task.conclude(evidence, self.split.examples), key=lambda p: p.example)
+        return {**self.task.measure(self.predictions), "loss": loss_sum / max(count, 1.0)}
+
+
+def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:
+    total = torch.stack(losses).sum(0).tolist() if losses else [0.0, 0.0]
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return evidence, total[0], total[1]
+    ranks: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(ranks, (evidence, total))
+    joined = [piece for part, _ in ranks for piece in part]
+    return joined, sum(t[0] for _, t in ranks), sum(t[1] for _, t in ranks)

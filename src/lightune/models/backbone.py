@@ -1,0 +1,166 @@
+"""A backbone: where its files are, and how configuration, tokenizer and weights are read from them."""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from lightune.errors import ConfigError
+from lightune.models.gguf import converted
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained model by name, folder, or installed package.
+
+    Args:
+        path: Name on the Hugging Face Hub, or a local folder.
+        architecture: ``encoder``, ``decoder`` or ``encoder-decoder``; None reads it from the model's configuration.
+        package: Installed package that carries the weights; used instead of `path` where it is installed.
+        folder: Where the weights lie in that package.
+        gguf_file: GGUF file in that folder; it is converted once.
+        config: Changes to the model's configuration; a ``model_type`` in it starts a new configuration.
+        pretrained: Whether weights are loaded; else they are random.
+        trust_remote_code: Whether code from the Hub may run.
+        cache: Folder for converted files.
+    """
+
+    path: str
+    architecture: str | None = None
+    package: str | None = None
+    folder: str | None = None
+    gguf_file: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: bool = True
+    trust_remote_code: bool = False
+    cache: Path = Path("~/.cache/lightune")
+
+    @cached_property
+    def location(self) -> str:
+        """The folder that is read, or the Hub name where no package carries the weights."""
+        folder = self._package_folder()
+        if folder is None:
+            return self.path
+        if self.gguf_file:
+            return str(converted(folder / self.gguf_file, self.cache.expanduser()))
+        return str(folder)
+
+    def _package_folder(self) -> Path | None:
+        spec = importlib.util.find_spec(self.package) if self.package else None
+        if spec is None or not spec.submodule_search_locations:
+            return None
+        folder = Path(spec.submodule_search_locations[0]) / (self.folder or ".")
+        return folder if folder.is_dir() else None
+
+    def read_config(self, **changes: Any) -> PretrainedConfig:
+        """Return the model's configuration with this backbone's and the caller's changes.
+
+        Args:
+            **changes: What the task's head needs, such as ``num_labels``.
+
+        Raises:
+            ConfigError: No such model, or a key of ``model.config`` that its configuration does not have.
+        """
+        own = dict(self.config)
+        if "model_type" in own:
+            tokenizer = self.tokenizer()
+            ids = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+            return AutoConfig.for_model(**{**ids, "bos_token_id": None, "eos_token_id": None, **own, **changes})
+        config = _reading(self.path, AutoConfig, self.location, trust_remote_code=self.trust_remote_code)
+        for key in own:
+            if not hasattr(config, key):
+                raise ConfigError(
+                    f"model.config.{key}: the configuration of {self.path} ({config.model_type}) has no such key",
+                    f"see the fields of transformers' {type(config).__name__}",
+                )
+        for key, value in {**own, **changes}.items():
+            setattr(config, key, value)
+        if config.pad_token_id is None:
+            config.pad_token_id = self.tokenizer().pad_token_id
+        return config
+
+    def tokenizer(self, pretokenized: bool = False) -> PreTrainedTokenizerBase:
+        """Return the tokenizer; one without a padding token pads with its end-of-text token.
+
+        Args:
+            pretokenized: Whether it will be given lists of words.
+        """
+        options = {"trust_remote_code": self.trust_remote_code}
+        tokenizer = _reading(self.path, AutoTokenizer, self.location, **options)
+        if pretokenized and getattr(tokenizer, "add_prefix_space", None) is False:
+            # Byte-level tokenizers mark a word by the space before it, so the first word needs one too.
+            tokenizer = _reading(self.path, AutoTokenizer, self.location, add_prefix_space=True, **options)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
+
+    def skeleton(self, auto_class: str, config: PretrainedConfig) -> PreTrainedModel:
+        """Return the model without memory for its weights, to look at module names before anything is loaded."""
+        with torch.device("meta"):
+            return self._auto(auto_class, config).from_config(config)
+
+    def load(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
+        """Return the model, and the names of the parameters that its files did not hold.
+
+        Args:
+            auto_class: A transformers auto class, such as ``AutoModelForQuestionAnswering``.
+            config: What `read_config` returned.
+
+        Returns:
+            The model in float32, and its freshly drawn parameters: the head, and whatever else is new.
+        """
+        auto = self._auto(auto_class, config)
+        if not self.pretrained:
+            model = auto.from_config(config)
+            fresh = {name for name, _ in model.named_parameters()}
+            return model, frozenset(fresh & _beside_backbone(model))
+        model, info = _reading(
+            self.path,
+            auto,
+            self.location,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=self.trust_remote_code,
+        )
+        return model, frozenset(info["missing_keys"])
+
+    def _auto(self, auto_class: str, config: PretrainedConfig) -> Any:
+        auto = getattr(transformers, auto_class)
+        if type(config) not in auto._model_mapping:
+            raise ConfigError(
+                f"model={self.path}: transformers has no {auto_class[9:]} for {config.model_type} models",
+                "choose another backbone, e.g. model=minilm",
+            )
+        return auto
+
+
+def architecture_of(config: PretrainedConfig) -> str:
+    """Return ``encoder``, ``decoder`` or ``encoder-decoder`` as a model's configuration tells."""
+    if config.is_encoder_decoder:
+        return "encoder-decoder"
+    causal = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    masked = transformers.models.auto.modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return "decoder" if config.model_type in causal and config.model_type not in masked else "encoder"
+
+
+def _beside_backbone(model: PreTrainedModel) -> set[str]:
+    prefix = f"{model.base_model_prefix}."
+    return {name for name, _ in model.named_parameters() if not name.startswith(prefix)}
+
+
+def _reading(path: str, reader: Any, location: str, **options: Any) -> Any:
+    """Call ``from_pretrained`` and say in one message what to do where the files cannot be had."""
+    try:
+        return reader.from_pretrained(location, **options)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"model.path={path}: it could not be loaded: {str(error).strip().splitlines()[0]}",
+            "check the name and the network, give a local folder (model=auto model.path=<folder>), "
+            "or use a backbone that is installed: model=minilm",
+        ) from error

@@ -1,0 +1,41 @@
+"""A GGUF file turned once into a safetensors folder that loads like any other model."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+
+def converted(file: Path, cache: Path) -> Path:
+    """Return a folder in Hugging Face format that holds a GGUF file's weights in float32, tokenizer included.
+
+    De-quantising takes a while, so the folder is kept; when several processes ask at the same time one converts.
+
+    Args:
+        file: A GGUF file of an architecture that transformers reads.
+        cache: Folder for converted files.
+    """
+    stamp = f"{file.name}:{file.stat().st_size}"
+    folder = cache / "converted" / f"{file.stem}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            _convert(file, folder)
+    return folder
+
+
+def _convert(file: Path, folder: Path) -> None:
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # transformers refuses to save a model that came from GGUF, so its tensors move into a fresh one.
+    config = AutoConfig.from_pretrained(**source)
+    fresh = AutoModelForCausalLM.from_config(config)
+    fresh.load_state_dict(loaded.state_dict())
+    unfinished = folder.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    fresh.save_pretrained(unfinished)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(unfinished)
+    unfinished.rename(folder)  # only a finished folder ever has the final name

@@ -1,0 +1,147 @@
+"""The one LightningModule: it knows steps, optimisers and evaluations, never a task's name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightune.checkpoint import CARD, digest, saved_names
+from lightune.evaluation import Evaluation
+from lightune.optim.groups import parameter_groups
+from lightune.tasks.base import Batch, Task
+
+_LOSS, _TARGETS, _TOKENS = range(3)
+_SCALE = 32  # a power of two: dividing by it and multiplying again changes no digit
+
+
+class FineTuner(LightningModule):
+    """Fine-tunes a model on a task.
+
+    The loss is a mean over the targets of the *global* batch: micro-batches give sums, and just before the optimiser steps
+    the gradients are divided by the number of targets that all micro-batches of all ranks had together.
+
+    Args:
+        task: Loss, predictions and metrics.
+        model: The adapted model.
+        optimizer: Parameter groups → optimiser.
+        scheduler: Optimiser and ``total_steps`` → schedule, stepped at every optimiser step.
+        lr: Learning rate.
+        weight_decay: Weight decay of matrices and embeddings.
+        head_lr: Learning rate of the head; None means `lr`.
+        evaluations: Split name → its evaluation.
+        card: Plain data that describes the run, written into every checkpoint.
+        everything: Whether checkpoints hold frozen weights too.
+    """
+
+    # A checkpoint holds what is trained; lightune.checkpoint compares the names exactly.
+    strict_loading = False
+
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        lr: float,
+        weight_decay: float,
+        head_lr: float | None = None,
+        evaluations: Mapping[str, Evaluation] | None = None,
+        card: Mapping[str, Any] | None = None,
+        everything: bool = False,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.model = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.rates = {"lr": lr, "weight_decay": weight_decay, "head_lr": head_lr}
+        self.evaluations = dict(evaluations or {})
+        self.card = dict(card or {})
+        self.everything = everything
+        self.tokens = 0.0  # tokens trained on so far, padding aside, all ranks together
+        self.metrics: dict[str, float] = {}  # of the last evaluation of each split, in full precision
+        self.tested = "test"  # the split that the test loop runs over
+        self._digest: str | None = None
+        self._step = torch.zeros(3, dtype=torch.float64)  # of the step in progress: loss, targets, tokens
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a micro-batch: a sum, on a scale that `on_before_optimizer_step` corrects."""
+        output = self.task.step(self.model, batch)
+        parts = [output.loss_sum.detach(), output.count, batch["attention_mask"].sum()]
+        self._step = self._step.to(self.device) + torch.stack([part.double() for part in parts])
+        # The constant is taken out again below; it only keeps the sums of float16 gradients in range.
+        return output.loss_sum / _SCALE
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Turn summed gradients into those of the mean over the global batch, before they are clipped."""
+        step = self.trainer.strategy.reduce(self._step, reduce_op="sum") if self._ranks() > 1 else self._step
+        # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
+        factor = _SCALE * self.trainer.accumulate_grad_batches * self._ranks() / step[_TARGETS].clamp(min=1)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+        self.tokens = self.tokens + step[_TOKENS]
+        self.log("train/loss", (step[_LOSS] / step[_TARGETS].clamp(min=1)).float(), prog_bar=True)
+        self._step = torch.zeros_like(self._step)
+
+    def _ranks(self) -> int:
+        return self.trainer.world_size
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take in one batch of the validation split."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take in one batch of the split that is tested."""
+        self._evaluate(self.tested, batch)
+
+    def _evaluate(self, split: str, batch: Batch) -> None:
+        self.evaluations[split].update(self.task.step(self.model, batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics over the validation examples."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics over the tested examples."""
+        self._finish(self.tested)
+
+    def _finish(self, split: str) -> None:
+        metrics = self.evaluations[split].finish()
+        # float64 would be cut to float32 by Lightning; ranks agree already, so nothing is reduced.
+        values = {f"{split}/{name}": torch.tensor(value, dtype=torch.float64) for name, value in metrics.items()}
+        self.metrics = {**self.metrics, **{key: float(value) for key, value in values.items()}}
+        shown = f"{split}/{self.task.monitor}"
+        self.log_dict({key: value for key, value in values.items() if key != shown})
+        self.log(shown, values[shown], prog_bar=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return the optimiser over named groups and its schedule."""
+        optimizer = self.optimizer(parameter_groups(self.model, **self.rates))
+        scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what was trained, and add the card."""
+        kept = saved_names(self.model, self.everything)
+        checkpoint["state_dict"] = {
+            name: tensor for name, tensor in checkpoint["state_dict"].items() if name.removeprefix("model.") in kept
+        }
+        if self._digest is None:
+            self._digest = digest(self.model)
+        checkpoint[CARD] = {
+            **self.card,
+            "digest": self._digest,
+            "epoch": checkpoint["epoch"],
+            "step": checkpoint["global_step"],
+            "tokens": float(self.tokens),
+            "metrics": dict(self.metrics),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting tokens."""
+        self.tokens = checkpoint[CARD]["tokens"]
+        self.metrics = dict(checkpoint[CARD]["metrics"])

@@ -1,0 +1,1 @@
+"""What the optimiser needs beside the gradients: parameter groups and learning-rate schedules."""

@@ -1,0 +1,1 @@
+"""What a run leaves behind for people: metrics, history, predictions, environment, the model folder, the summary."""

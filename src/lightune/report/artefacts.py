@@ -1,0 +1,40 @@
+"""Writing the run folder. Every file is written under another name and renamed, so none is ever half there."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightune.tasks.base import Prediction
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file, or leave the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data as JSON."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_yaml(path: Path, content: Any) -> None:
+    """Write plain data as YAML, in its own order."""
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write one JSON line for each example."""
+    write_text(path, "".join(json.dumps(p.row(), ensure_ascii=False) + "\n" for p in predictions))
+
+
+def write_tables(folder: Path, split: str, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the finer tables of a split, such as ``test_per_class.json``."""
+    for name, rows in tables.items():
+        write_json(folder / f"{split}_{name}.json", list(rows))

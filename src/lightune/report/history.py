@@ -1,0 +1,73 @@
+"""history.csv: one row per logging step."""
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+NAME = "history.csv"
+
+
+class HistoryLogger(Logger):
+    """Writes what is logged into ``history.csv``, values of one step in one row.
+
+    Lightning's CSVLogger deletes the file when a run is resumed; this one keeps the rows up to the resumed step.
+
+    Args:
+        run_dir: The run folder.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        super().__init__()
+        self.path = Path(run_dir) / NAME
+        self._rows: dict[int, dict[str, Any]] = {}
+
+    @property
+    def name(self) -> str:
+        """Return the logger's name."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """Return nothing: the run folder is the version."""
+        return ""
+
+    def resume(self, step: int) -> None:
+        """Keep the rows of the run's earlier part up to a step; what came after it is logged again."""
+        if self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+            self._rows = {int(row["step"]): row for row in rows if int(row["step"]) <= step}
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add values to a step's row."""
+        at = int(step or 0)
+        self._rows.setdefault(at, {"step": at}).update(metrics)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: config.yaml holds them."""
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write all rows; the file is replaced whole."""
+        if not self._rows:
+            return
+        columns = list(dict.fromkeys(key for row in self._rows.values() for key in row))
+        unfinished = self.path.with_suffix(".part")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self._rows[step] for step in sorted(self._rows))
+        os.replace(unfinished, self.path)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self.save()

@@ -1,0 +1,123 @@
+"""What a run tells its reader, before it starts and when it is done."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from lightune.assemble import Experiment
+from lightune.report import show
+from lightune.report.model_folder import parameter_counts
+
+_SHOWN = ("task", "data", "model", "peft", "optimizer", "scheduler", "precision", "strategy", "trainer")
+
+
+def before_training(cfg: DictConfig, experiment: Experiment, choices: Mapping[str, str]) -> None:
+    """Print the composed choices and what will happen."""
+    chosen = [(group, choices[group]) for group in _SHOWN if group in choices]
+    if chosen:
+        show.table("Choices", ["group", "option"], chosen)
+    show.table("Data", ["split", "examples", "features", "truncated", "tokens"], _split_rows(experiment))
+    counts = parameter_counts(experiment.module.model)
+    share = 100 * counts["trainable"] / counts["total"]
+    show.lines(
+        "Plan",
+        {
+            "parameters": f"{counts['trainable']:,} of {counts['total']:,} trained ({share:.2f} %)",
+            "batch": _batch(cfg),
+            "steps": _steps(cfg, experiment),
+            "learning rate": f"{cfg.optimizer.lr:g}",
+            "best by": f"val/{experiment.task.monitor}",
+            "run folder": _short(Path(cfg.run_dir)),
+        },
+    )
+    for split, encoded in experiment.data.splits.items():
+        if encoded.truncated:
+            show.note(
+                f"Warning: {encoded.truncated:,} of {len(encoded.examples):,} {split} examples lose tokens at "
+                f"data.max_length={cfg.data.max_length}."
+            )
+
+
+def _split_rows(experiment: Experiment) -> list[tuple[Any, ...]]:
+    return [
+        (split, len(e.examples), len(e.lengths), f"{e.truncated / max(len(e.examples), 1):.1%}", int(sum(e.lengths)))
+        for split, e in experiment.data.splits.items()
+    ]
+
+
+def _batch(cfg: DictConfig) -> str:
+    accumulate = cfg.trainer.accumulate_grad_batches
+    size = f"{cfg.data.tokens_per_batch:,} tokens" if cfg.data.tokens_per_batch else f"{cfg.data.batch_size} features"
+    return size + (f" × {accumulate} micro-batches" if accumulate > 1 else "")
+
+
+def _steps(cfg: DictConfig, experiment: Experiment) -> str:
+    trainer, data = experiment.trainer, experiment.data
+    micro_batches = data.micro_batches(trainer.world_size)
+    per_epoch = -(-micro_batches // cfg.trainer.accumulate_grad_batches)
+    if trainer.max_steps != -1:
+        return f"{trainer.max_steps:,} ({per_epoch:,} an epoch)"
+    return f"{per_epoch * (trainer.max_epochs or 0):,} ({trainer.max_epochs} epochs of {per_epoch:,})"
+
+
+def _short(path: Path) -> str:
+    """Return a path relative to here, where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def after_training(folder: Path, experiment: Experiment, found: Mapping[str, Any]) -> None:
+    """Print the results, where everything lies, and what to type next."""
+    _metrics("Test, best checkpoint", "test", found)
+    _finer_tables(experiment, "test")
+    short = _short(folder)
+    best = folder / "checkpoints" / "best.ckpt"
+    show.lines(
+        "Run",
+        {
+            "best": f"epoch {found.get('best/epoch', '-')}, step {found.get('best/step', '-')}, "
+            f"val/{experiment.task.monitor} {found.get(f'val/{experiment.task.monitor}', float('nan')):.4f}",
+            "time": f"{show.duration(found['time/total_s'])} (training {show.duration(found['time/train_s'])})",
+            "memory": f"{found['memory/peak_rss_mb']:,.0f} MiB at most",
+        },
+    )
+    show.lines(
+        f"In {short}/",
+        {
+            "metrics.json": "the numbers",
+            "predictions.jsonl": "one row per test example",
+            "history.csv": "one row per logging step",
+            "config.yaml": "the resolved configuration",
+            "checkpoints/": "best.ckpt, last.ckpt",
+            "model/": "Hugging Face format, with a model card that shows how to load it",
+        },
+    )
+    if best.is_file():
+        show.lines(
+            "Next",
+            {
+                "evaluate": f"python eval.py checkpoint={_short(best)}",
+                "train on": f"python train.py resume={short} trainer.max_epochs={(experiment.trainer.max_epochs or 0) + 1}",
+                "use": f"see {short}/model/README.md",
+            },
+        )
+
+
+def after_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
+    """Print an evaluation's results and where they lie."""
+    _metrics(f"{split}, {len(experiment.module.evaluations[split].predictions):,} examples", split, found)
+    _finer_tables(experiment, split)
+    show.note(f"Written to {_short(folder)}/: metrics.json, predictions.jsonl")
+
+
+def _metrics(title: str, split: str, found: Mapping[str, Any]) -> None:
+    rows = [(name.removeprefix(f"{split}/"), value) for name, value in found.items() if name.startswith(f"{split}/")]
+    show.table(title, ["metric", "value"], rows)
+
+
+def _finer_tables(experiment: Experiment, split: str) -> None:
+    for name, rows in experiment.task.tables(experiment.module.evaluations[split].predictions).items():
+        if 0 < len(rows) <= 40:
+            show.table(name.replace("_", " "), list(rows[0]), [tuple(row.values()) for row in rows])

@@ -1,0 +1,47 @@
+"""What is printed: the choices and the plan before a run, the results after it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_CONSOLE = Console(soft_wrap=False, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; the first column is text, numbers are set to the right."""
+    shown = Table(title=title, title_justify="left", title_style="bold")
+    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+    for name, is_number in zip(columns, numeric, strict=True):
+        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(_text, row))
+    _CONSOLE.print(shown)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def lines(title: str, entries: Mapping[str, str]) -> None:
+    """Print named lines that are to be copied, so they are never wrapped."""
+    _CONSOLE.print(f"\n[bold]{title}[/bold]")
+    width = max(map(len, entries), default=0)
+    for name, value in entries.items():
+        _CONSOLE.print(f"  {name.ljust(width)}  {value}", soft_wrap=True, markup=False)
+
+
+def note(text: str) -> None:
+    """Print one line."""
+    _CONSOLE.print(text, soft_wrap=True, markup=False)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``1 h 02 min`` or ``3 min 07 s`` or ``4.2 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,47 @@
+"""Weights & Biases, which must never be the reason why a run fails."""
+
+import os
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightune.errors import ConfigError
+
+
+def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> WandbLogger:
+    """Return Lightning's W&B logger; offline where there is no login, with a hint how to sync.
+
+    Args:
+        offline: True or False as the user wants it; None decides by the login.
+        save_dir: The run folder.
+        **options: Further arguments of the logger and of ``wandb.init``.
+
+    Raises:
+        ConfigError: wandb is not installed.
+    """
+    try:
+        import wandb  # noqa: F401  # only to see whether it is there
+    except ImportError as error:
+        raise ConfigError("logger=wandb: wandb is not installed", "pip install 'lightune[wandb]'") from error
+    if offline is None:
+        offline = os.environ.get("WANDB_MODE") == "offline" or not has_login()
+    if offline:
+        rank_zero_info(
+            "W&B: recorded offline. To upload it later: wandb login, then wandb sync "
+            f"{Path(save_dir) / 'wandb'}/offline-run-*"
+        )
+    Path(save_dir).mkdir(parents=True, exist_ok=True)
+    return WandbLogger(offline=offline, save_dir=save_dir, **options)
+
+
+def has_login() -> bool:
+    """Whether an API key is known: in the environment, or in the netrc file where ``wandb login`` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return any("wandb" in host for host in netrc(os.environ.get("NETRC")).hosts)
+    except (OSError, NetrcParseError):
+        return False

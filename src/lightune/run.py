@@ -1,0 +1,244 @@
+"""The whole story of a run, top to bottom: `train` and `evaluate`, callable from a test."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import lightning
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from lightune import __version__, assemble, checkpoint_card, machine
+from lightune.assemble import Experiment
+from lightune.callbacks.stopwatch import peak_memory
+from lightune.checkpoint import load_weights
+from lightune.continuation import continued
+from lightune.errors import ConfigError
+from lightune.instantiate import plain
+from lightune.report import artefacts, model_folder, overview
+from lightune.report.environment import environment
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Train, test the best checkpoint, and leave a run folder.
+
+    Args:
+        cfg: The checked configuration.
+
+    Returns:
+        The best checkpoint's value of the task's monitored validation metric; None where no checkpoint was kept.
+
+    Raises:
+        UserError: What was asked for cannot be done.
+    """
+    began = time.perf_counter()
+    _quiet()
+    resume = Path(cfg.resume) if cfg.resume else None
+    cfg = continued(cfg, resume, _typed()) if resume else cfg
+    _refuse_to_overwrite(Path(cfg.run_dir), resume)
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    experiment = assemble.experiment(cfg, _card(cfg))
+    if resume:
+        _prepare_resume(experiment, resume)
+    if machine.is_first_process():
+        overview.before_training(cfg, experiment, _choices())
+        _describe_run(cfg, experiment)
+    experiment.trainer.fit(
+        experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
+    )
+    return _conclude(cfg, experiment, began)
+
+
+def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | None:
+    """Test the best checkpoint and write what the run found."""
+    folder, module = Path(cfg.run_dir), experiment.module
+    last = dict(experiment.trainer.logged_metrics)
+    best = _load_best(folder, experiment)
+    metrics = _tested(experiment)
+    found = {
+        "train/loss": float(last["train/loss"]) if "train/loss" in last else None,
+        **{key: value for key, value in best.get("metrics", {}).items() if key.startswith("val/")},
+        **metrics,
+        "best/epoch": best.get("epoch"),
+        "best/step": best.get("step"),
+        "tokens/total": int(module.tokens),
+        **_measured(experiment, began),
+    }
+    found = {key: value for key, value in found.items() if value is not None}
+    if experiment.trainer.is_global_zero and not experiment.trainer.fast_dev_run:
+        _write_results(cfg, experiment, found)
+    return found.get(f"val/{experiment.task.monitor}")
+
+
+def _load_best(folder: Path, experiment: Experiment) -> dict[str, Any]:
+    """Put the best weights into the model and return what their checkpoint says of itself."""
+    path = folder / "checkpoints" / "best.ckpt"
+    if experiment.trainer.fast_dev_run or not path.is_file():
+        return {"metrics": experiment.module.metrics}
+    load_weights(experiment.module.model, path, experiment.module.everything)
+    return checkpoint_card.read(path)
+
+
+def _tested(experiment: Experiment) -> dict[str, float]:
+    """Return the metrics of the test split, in full precision."""
+    tokens = experiment.module.tokens
+    experiment.trainer.test(experiment.module, experiment.data, verbose=False)
+    experiment.module.tokens = tokens
+    return {key: value for key, value in experiment.module.metrics.items() if key.startswith("test/")}
+
+
+def _measured(experiment: Experiment, began: float) -> dict[str, float]:
+    counts = model_folder.parameter_counts(experiment.module.model)
+    return {
+        **{f"time/{phase}_s": seconds for phase, seconds in experiment.stopwatch.seconds.items()},
+        "time/total_s": time.perf_counter() - began,
+        "memory/peak_rss_mb": peak_memory(),
+        **{f"params/{kind}": count for kind, count in counts.items()},
+    }
+
+
+def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, Any]) -> None:
+    folder, evaluation = Path(cfg.run_dir), experiment.module.evaluations["test"]
+    artefacts.write_predictions(folder / "predictions.jsonl", evaluation.predictions)
+    artefacts.write_tables(folder, "test", experiment.task.tables(evaluation.predictions))
+    model_folder.write(
+        folder / "model", experiment.module.model, experiment.tokenizer, experiment.task, cfg.model.path, found
+    )
+    for logger in experiment.trainer.loggers:
+        logger.log_metrics(dict(found), step=experiment.trainer.global_step)
+        logger.finalize("success")
+    artefacts.write_json(folder / "metrics.json", found)
+    overview.after_training(folder, experiment, found)
+
+
+def _describe_run(cfg: DictConfig, experiment: Experiment) -> None:
+    """Write what the run is, before it starts: a run that dies can be understood and resumed."""
+    if experiment.trainer.fast_dev_run:
+        return
+    folder = Path(cfg.run_dir)
+    artefacts.write_yaml(folder / "config.yaml", experiment.module.card["config"])
+    artefacts.write_yaml(folder / "overrides.yaml", experiment.module.card["overrides"])
+    artefacts.write_json(folder / "environment.json", environment(cfg.seed))
+    for logger in experiment.trainer.loggers:
+        logger.log_hyperparams(_flat(experiment.module.card["config"]))
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys: the form that loggers show best."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value})
+    return flat
+
+
+def _prepare_resume(experiment: Experiment, path: Path) -> None:
+    """Compare the checkpoint with the model before Lightning takes it, and cut the history to its step."""
+    load_weights(experiment.module.model, path, experiment.module.everything)
+    experiment.history.resume(checkpoint_card.read(path)["step"])
+
+
+def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
+    if resume is None and machine.is_first_process() and (folder / "config.yaml").exists():
+        raise ConfigError(
+            f"run_dir={folder}: a run lies there already",
+            f"type resume={folder} to continue it, or another run_dir",
+        )
+
+
+@dataclass
+class _Hydra:
+    """What Hydra knows of this command; empty when called from a test."""
+
+    overrides: list[str]
+    choices: dict[str, str]
+
+
+def _hydra() -> _Hydra:
+    if not HydraConfig.initialized():
+        return _Hydra([], {})
+    settings = HydraConfig.get()
+    choices = {key: str(value) for key, value in settings.runtime.choices.items() if not key.startswith("hydra")}
+    return _Hydra(list(settings.overrides.task), choices)
+
+
+def _typed() -> list[str]:
+    return _hydra().overrides
+
+
+def _choices() -> dict[str, str]:
+    return _hydra().choices
+
+
+def _card(cfg: DictConfig) -> dict[str, Any]:
+    """Return what every checkpoint of this run says of itself."""
+    own = ("run_dir=", "resume=", "checkpoint=", "hydra.")
+    return {
+        "version": __version__,
+        "config": plain(cfg),
+        "overrides": [override for override in _typed() if not override.startswith(own)],
+        "choices": _choices(),
+    }
+
+
+def _quiet() -> None:
+    """Silence what is right but of no use to the reader of a run's output."""
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ".*module\\(s\\) in eval mode at the start of training.*",
+        ".*Trying to infer the `batch_size`.*",
+        ".*lr_scheduler.step\\(\\)` before.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def evaluate(cfg: DictConfig) -> float | None:
+    """Evaluate a checkpoint on a split, and write metrics and predictions.
+
+    Args:
+        cfg: The configuration composed from the checkpoint's overrides and the typed ones.
+
+    Returns:
+        The value of the task's monitored metric.
+
+    Raises:
+        UserError: The checkpoint, the data or a combination cannot be used.
+    """
+    _quiet()
+    path = Path(cfg.checkpoint)
+    split, typed_folder = cfg.split, cfg.run_dir
+    cfg = continued(cfg, path, _typed())
+    folder = Path(typed_folder) if typed_folder else _evaluation_folder(path, split)
+    OmegaConf.update(cfg, "run_dir", str(folder))
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": []}, need={split})
+    load_weights(experiment.module.model, path, experiment.module.everything)
+    experiment.data.tested = experiment.module.tested = split
+    experiment.trainer.test(experiment.module, experiment.data, verbose=False)
+    metrics = {key: value for key, value in experiment.module.metrics.items() if key.startswith(f"{split}/")}
+    found = {**metrics, "time/test_s": experiment.stopwatch.seconds["test"], "memory/peak_rss_mb": peak_memory()}
+    if experiment.trainer.is_global_zero:
+        _write_evaluation(folder, experiment, split, found)
+    return metrics[f"{split}/{experiment.task.monitor}"]
+
+
+def _evaluation_folder(path: Path, split: str) -> Path:
+    home = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    return home / f"eval_{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+
+
+def _write_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
+    predictions = experiment.module.evaluations[split].predictions
+    artefacts.write_predictions(folder / "predictions.jsonl", predictions)
+    artefacts.write_tables(folder, split, experiment.task.tables(predictions))
+    artefacts.write_json(folder / "metrics.json", found)
+    overview.after_evaluation(folder, experiment, split, found)

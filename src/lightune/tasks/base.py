@@ -1,0 +1,191 @@
+"""The Task protocol, and the few pure helpers that every task uses.
+
+A task turns a user's rows into features, a model's output into a loss and predictions, and predictions into metrics. It holds
+settings and label names, never data or weights, so it is a frozen dataclass that is cheap to copy, hash and rebuild.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from lightune.data.table import Row, Table
+from lightune.errors import DataError, nearest
+
+Batch = dict[str, Tensor]
+Columns = Mapping[str, str | None]
+
+
+@dataclass
+class Output:
+    """What one forward pass gives.
+
+    Args:
+        loss_sum: Loss summed over the batch's targets, 0-d float32 with a gradient.
+        count: Number of targets, 0-d.
+        logits: Whatever the task's `predict` reads, detached.
+    """
+
+    loss_sum: Tensor
+    count: Tensor
+    logits: tuple[Tensor, ...]
+
+
+@dataclass
+class Prediction:
+    """What is predicted for one example.
+
+    Args:
+        example: Position of the example in its split.
+        id: The example's own id.
+        prediction: The predicted label, text or tags.
+        target: What the data says.
+        scores: Task-specific numbers, such as ``f1`` or ``confidence``.
+    """
+
+    example: int
+    id: str
+    prediction: Any
+    target: Any
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of predictions.jsonl."""
+        fields = asdict(self)
+        return {**{key: fields[key] for key in ("id", "prediction", "target")}, **self.scores}
+
+
+class Task(Protocol):
+    """What lightune's module, data and reports ask of a task."""
+
+    name: str
+    monitor: str
+    auto_class: str
+    peft_type: str
+    pretokenized: bool
+    padding: Mapping[str, int]
+    eval_only: Sequence[str]
+
+    def read(self, table: Table) -> Table:
+        """Return the table with canonical columns, each row checked."""
+
+    def with_labels(self, train: Table) -> Self:
+        """Return the task with its label names, taken from the training rows where they were not given."""
+
+    def check_labels(self, table: Table) -> None:
+        """Raise DataError where a row has a label that the task does not know."""
+
+    def stratum(self, row: Row) -> Hashable:
+        """Return what a cut into splits balances, or None."""
+
+    def group(self, row: Row) -> Hashable:
+        """Return what a cut into splits keeps together, or None."""
+
+    def head_config(self) -> dict[str, Any]:
+        """Return the model configuration that the head needs, such as ``num_labels``."""
+
+    def encode(self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
+        """Return features of a batch of examples; column ``example`` says which example each belongs to."""
+
+    def step(self, model: nn.Module, batch: Batch) -> Output:
+        """Run the model on a batch."""
+
+    def predict(self, output: Output, batch: Batch) -> list[Any]:
+        """Return a small picklable piece of evidence for each feature."""
+
+    def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
+        """Put the evidence of all features together into one prediction for each example that has any."""
+
+    def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Return the metrics over examples."""
+
+    def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
+        """Return finer tables, such as one row per class; may be empty."""
+
+
+def model_inputs(batch: Batch) -> dict[str, Tensor]:
+    """Return the tensors of a batch that every transformers model takes."""
+    return {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in batch}
+
+
+def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",)) -> Table:
+    """Return the table under canonical column names.
+
+    Args:
+        table: Rows as the user has them.
+        columns: Canonical name → the user's name, or None where the user has no such column.
+        optional: Canonical columns that may be absent; a missing ``id`` becomes the row's number.
+
+    Raises:
+        DataError: A column is absent, or a row has no value in it.
+    """
+    available = table.columns
+    picked: dict[str, str] = {}
+    for name, source in columns.items():
+        if source in available:
+            picked[name] = str(source)
+        elif name not in optional:
+            raise _column_error(table, name, source)
+        elif source is not None and name != "id":
+            raise _column_error(table, name, source)
+    rows = [_picked_row(table, i, picked) for i in range(len(table.rows))]
+    return Table(rows, table.origin, table.lines, table.numbers, table.files)
+
+
+def _column_error(table: Table, name: str, source: str | None) -> DataError:
+    there = ", ".join(table.columns)
+    close = nearest(str(source or name), table.columns)
+    hint = f"; {close}" if close.startswith("did") else ""
+    return DataError(
+        f"{table.origin}: there is no column '{source}' for the task's '{name}' (its columns: {there})",
+        f"type task.columns.{name}=<one of them>{hint}",
+    )
+
+
+def _picked_row(table: Table, index: int, picked: Mapping[str, str]) -> Row:
+    source = table.rows[index]
+    row = {name: source.get(column) for name, column in picked.items()}
+    for name, value in row.items():
+        if value is None and name != "id":
+            raise DataError(
+                f"{table.locate(index)}: column '{picked[name]}' has no value", "fill it in, or leave the row out"
+            )
+    row["id"] = str(row["id"]) if row.get("id") is not None else str(table.number(index))
+    return row
+
+
+def require_text(table: Table, column: str, source: str | None) -> None:
+    """Raise DataError at the first row whose canonical column is not a text with at least one visible character."""
+    for index, row in enumerate(table.rows):
+        value = row[column]
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(
+                f"{table.locate(index)}: column '{source or column}' should hold a text, and holds {value!r:.60}",
+                "mend or leave out the row, or name another column",
+            )
+
+
+def sorted_labels(found: set[str], given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the label names in a fixed order: as given, else numbers by value and words by alphabet."""
+    if given:
+        return tuple(str(label) for label in given)
+    return tuple(sorted(found, key=lambda label: (0, int(label), "") if label.lstrip("-").isdigit() else (1, 0, label)))
+
+
+def unknown_label(table: Table, index: int, label: str, labels: Sequence[str]) -> DataError:
+    """Return the error for a row whose label the task does not know."""
+    return DataError(
+        f"{table.locate(index)}: label {label!r} is unknown: no training example has it",
+        f"{nearest(label, labels)} Mend the row, or give all labels: 'task.labels=[…]'",
+    )
+
+
+def label_config(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the part of a model's configuration that names its labels."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }

@@ -1,0 +1,16 @@
+"""Train, evaluate the best checkpoint, and leave a run folder: ``python train.py task=qa peft=lora``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from lightune import cli
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> float | None:
+    """Return the best checkpoint's value of the task's monitored metric."""
+    return cli.run("train", cfg)
+
+
+if __name__ == "__main__":
+    cli.guard(main)
