@@ -2,7 +2,7 @@
 
 Each reader returns a list of plain rows:
 
-- question answering: ``id``, ``question``, ``context``, ``answers`` (``text`` and ``answer_start`` lists, SQuAD's layout)
+- question answering: ``id``, ``question``, ``context``, ``answers`` (lists ``text`` and ``answer_start``, as in SQuAD)
 - classification: ``text``, ``text_pair`` (only where a second column was named), ``label``
 - named entities: ``tokens``, ``tags`` (BIO)
 """
@@ -47,10 +47,11 @@ def read_squad(path: Path) -> list[Row]:
 
 def read_table(path: Path, columns: Columns) -> list[Row]:
     """Read a CSV file, or a TSV file in which quotes are ordinary characters."""
-    tabbed = path.suffix == ".tsv"
-    quoting = csv.QUOTE_NONE if tabbed else csv.QUOTE_MINIMAL
     with path.open(encoding="utf-8-sig", newline="") as file:
-        records = list(csv.DictReader(file, delimiter="\t" if tabbed else ",", quoting=quoting))
+        if path.suffix == ".tsv":
+            records = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        else:
+            records = list(csv.DictReader(file))
     rows = [{"text": record[columns.text], "label": record[columns.label]} for record in records]
     if columns.text_pair is not None:
         for row, record in zip(rows, records, strict=True):

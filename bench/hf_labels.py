@@ -25,14 +25,17 @@ IGNORED = -100
 class ClassificationTask:
     """Single-label classification of texts or pairs of texts."""
 
-    auto_class = AutoModelForSequenceClassification
+    auto_class: Any = AutoModelForSequenceClassification
     peft_type = TaskType.SEQ_CLS
     monitor = "f1_macro"
-    extra_columns = ("row",)
+    extra_columns: tuple[str, ...] = ("row",)
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int, train: list[Row]) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        from sklearn import metrics  # before any clock runs, and for this task only
+
+        self.metrics = metrics
         self.labels = sorted({row["label"] for row in train})
         self.index = {label: index for index, label in enumerate(self.labels)}
 
@@ -61,33 +64,34 @@ class ClassificationTask:
 
     def score(self, split: Encoded, predictions: list[Any]) -> dict[str, float]:
         """Accuracy, averaged F1, precision and recall, and Matthews' correlation."""
-        from sklearn import metrics
-
         found = np.concatenate(predictions)
-        wanted = np.array([self.index[split.rows[row]["label"]] for row in split.extra["row"]])
-        average = partial(metrics.precision_recall_fscore_support, wanted, found, zero_division=0)
+        wanted = np.array([self.index[split.rows[int(row)]["label"]] for row in split.extra["row"]])
+        average = partial(self.metrics.precision_recall_fscore_support, wanted, found, zero_division=0)
         macro, micro = average(average="macro"), average(average="micro")
         return {
-            "accuracy": float(metrics.accuracy_score(wanted, found)),
+            "accuracy": float(self.metrics.accuracy_score(wanted, found)),
             "precision_macro": float(macro[0]),
             "recall_macro": float(macro[1]),
             "f1_macro": float(macro[2]),
             "f1_micro": float(micro[2]),
-            "mcc": float(metrics.matthews_corrcoef(wanted, found)),
+            "mcc": float(self.metrics.matthews_corrcoef(wanted, found)),
         }
 
 
 class NerTask:
     """Named entities: one BIO tag per word, predicted at the word's first token."""
 
-    auto_class = AutoModelForTokenClassification
+    auto_class: Any = AutoModelForTokenClassification
     peft_type = TaskType.TOKEN_CLS
-    monitor = "f1_micro"
-    extra_columns = ("row", "words")
+    monitor = "f1"
+    extra_columns: tuple[str, ...] = ("row", "words")
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int, train: list[Row]) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        from seqeval import metrics
+
+        self.metrics = metrics
         self.tags = sorted({tag for row in train for tag in row["tags"]})
         self.index = {tag: index for index, tag in enumerate(self.tags)}
 
@@ -124,20 +128,18 @@ class NerTask:
 
     def score(self, split: Encoded, predictions: list[Any]) -> dict[str, float]:
         """Entity-level scores; a word cut off or without tokens counts as predicted ``O``."""
-        from seqeval import metrics
-
         found = [["O"] * len(row["tokens"]) for row in split.rows]
         lines = (line for batch in predictions for line in batch)
         for row, words, line in zip(split.extra["row"], split.extra["words"], lines, strict=True):
             for position in np.flatnonzero(words >= 0):
-                found[row][words[position]] = self.tags[line[position]]
+                found[int(row)][words[position]] = self.tags[line[position]]
         wanted = [row["tags"] for row in split.rows]
         return {
-            "f1_micro": float(metrics.f1_score(wanted, found, average="micro")),
-            "f1_macro": float(metrics.f1_score(wanted, found, average="macro")),
-            "precision_micro": float(metrics.precision_score(wanted, found, average="micro")),
-            "recall_micro": float(metrics.recall_score(wanted, found, average="micro")),
-            "accuracy": float(metrics.accuracy_score(wanted, found)),
+            "f1": float(self.metrics.f1_score(wanted, found, average="micro")),
+            "f1_macro": float(self.metrics.f1_score(wanted, found, average="macro")),
+            "precision": float(self.metrics.precision_score(wanted, found, average="micro")),
+            "recall": float(self.metrics.recall_score(wanted, found, average="micro")),
+            "accuracy": float(self.metrics.accuracy_score(wanted, found)),
         }
 
 

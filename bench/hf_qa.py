@@ -20,14 +20,17 @@ MAX_ANSWER_TOKENS = 30
 class QaTask:
     """Extractive question answering over windows of the passage."""
 
-    auto_class = AutoModelForQuestionAnswering
+    auto_class: Any = AutoModelForQuestionAnswering
     peft_type = TaskType.QUESTION_ANS
     monitor = "f1"
-    extra_columns = ("row", "offsets")
+    extra_columns: tuple[str, ...] = ("row", "first_char", "last_char")
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        from torchmetrics.functional.text import squad  # before any clock runs, and for this task only
+
+        self.metric = squad
 
     def model_arguments(self) -> dict[str, Any]:
         """Return nothing: the head's size is fixed."""
@@ -53,7 +56,8 @@ class QaTask:
             "end_positions": [end for _, end in spans],
             "length": [len(ids) for ids in encoding["input_ids"]],
             "row": [batch["row"][row] for row in source],
-            "offsets": offsets,
+            "first_char": [found[:, 0] for found in offsets],
+            "last_char": [found[:, 1] for found in offsets],
         }
 
     def collator(self) -> Collator:
@@ -67,11 +71,9 @@ class QaTask:
     def score(self, split: Encoded, predictions: list[Any]) -> dict[str, float]:
         """Exact match and F1 of the best span over all windows of each question."""
         texts = best_answers(split, predictions)
-        from torchmetrics.functional.text import squad
-
         found = [{"id": row["id"], "prediction_text": text} for row, text in zip(split.rows, texts, strict=True)]
         wanted = [{"id": row["id"], "answers": row["answers"]} for row in split.rows]
-        scores = squad(cast(Any, found), cast(Any, wanted))
+        scores = self.metric(cast(Any, found), cast(Any, wanted))
         return {name: scores[name].item() / 100 for name in ("f1", "exact_match")}
 
 
@@ -129,11 +131,12 @@ def best_answers(split: Encoded, predictions: list[Any]) -> list[str]:
         position += len(start)
         inside = np.zeros(start.shape, dtype=bool)
         for line, window in enumerate(windows):
-            inside[line, : len(split.extra["offsets"][window])] = split.extra["offsets"][window][:, 0] >= 0
+            first_char = split.extra["first_char"][window]
+            inside[line, : len(first_char)] = first_char >= 0
         for window, score, first, last in zip(windows, *best_spans(start, end, inside), strict=True):
-            row = split.extra["row"][window]
+            row = int(split.extra["row"][window])
             if score > scores[row]:
-                offsets = split.extra["offsets"][window]
                 scores[row] = score
-                answers[row] = split.rows[row]["context"][offsets[first, 0] : offsets[last, 1]]
+                begin, stop = split.extra["first_char"][window][first], split.extra["last_char"][window][last]
+                answers[row] = split.rows[row]["context"][begin:stop]
     return answers

@@ -203,7 +203,10 @@ def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
 
 
 def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need: Collection[str]) -> Trainer:
-    callbacks = [build(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items() if node]
+    nodes = {name: node for name, node in (cfg.callbacks or {}).items() if node}
+    if cfg.trainer.fast_dev_run:
+        nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
+    callbacks = [build(node, f"callbacks.{name}") for name, node in nodes.items()]
     loggers: list[Logger] = [history] if "train" in need and "val" in need else []
     for name, node in (cfg.logger or {}).items():
         if node and not str(node["_target_"]).endswith("HistoryLogger"):
@@ -212,15 +215,16 @@ def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need
     return build(
         {**options, "devices": _devices(cfg)},
         "trainer",
-        # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by Lightning.
+        # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
+        # Lightning.
         callbacks=[stopwatch, RandomState(), *callbacks],
         logger=loggers,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.run_dir,
         use_distributed_sampler=False,  # the plan of batches shares them out
         enable_model_summary=False,
-        enable_progress_bar=any(name == "progress_bar" for name, node in (cfg.callbacks or {}).items() if node),
-        enable_checkpointing=any(name in ("best", "last") for name, node in (cfg.callbacks or {}).items() if node),
+        enable_progress_bar="progress_bar" in nodes,
+        enable_checkpointing=bool(nodes.keys() & {"best", "last"}),
     )
 
 

@@ -1,8 +1,8 @@
 """What may not be combined, and why. Needs no torch, so that a refusal comes in a fraction of a second.
 
 Each rule is a generator over the composed configuration that yields one error for each thing it finds; the first is
-raised. What only the model's own files can tell (its architecture where the configuration leaves it open, its module names) is
-checked in the assembly room before weights are loaded.
+raised. What only the model's own files can tell (its architecture where the configuration leaves it open, its module
+names) is checked in the assembly room before weights are loaded.
 """
 
 import warnings
@@ -51,7 +51,7 @@ def architecture_error(task: str, takes: Iterable[str], architecture: str | None
 
 
 # Which architectures a task's head exists for. A task of your own that is not named here is not restricted.
-ARCHITECTURES = {name: ("encoder", "decoder") for name in ("qa", "classification", "ner")}
+ARCHITECTURES = dict.fromkeys(("qa", "classification", "ner"), ("encoder", "decoder"))
 
 
 def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -78,10 +78,16 @@ _NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0),
     "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0),
     "trainer.accumulate_grad_batches": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "trainer.max_epochs": ("null, -1 or a whole number of at least 1", lambda v: v in (None, -1) or (_whole(v) and v >= 1)),
+    "trainer.max_epochs": (
+        "null, -1 or a whole number of at least 1",
+        lambda v: v in (None, -1) or (_whole(v) and v >= 1),
+    ),
     "trainer.max_steps": ("-1 or a whole number of at least 1", lambda v: v == -1 or (_whole(v) and v >= 1)),
     "trainer.gradient_clip_val": ("null or a number of at least 0", lambda v: v is None or (_number(v) and v >= 0)),
-    "scheduler.warmup": ("a share below 1 (0.1) or a whole number of steps (100)", lambda v: _number(v) and 0 <= v and (_whole(v) or v < 1)),
+    "scheduler.warmup": (
+        "a share below 1 (0.1) or a whole number of steps (100)",
+        lambda v: _number(v) and v >= 0 and (_whole(v) or v < 1),
+    ),
 }
 
 
@@ -150,7 +156,8 @@ def _split_exists(cfg: DictConfig) -> Iterator[ConfigError]:
 def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
     if cfg.trainer.accelerator in ("gpu", "cuda") and not machine.has_gpu():
         yield ConfigError(
-            f"trainer.accelerator={cfg.trainer.accelerator}: this machine has no GPU", "type trainer=cpu or trainer=ddp_cpu"
+            f"trainer.accelerator={cfg.trainer.accelerator}: this machine has no GPU",
+            "type trainer=cpu or trainer=ddp_cpu",
         )
 
 

@@ -1,8 +1,8 @@
 """What a checkpoint holds, and how it is written and read without ever being half there.
 
-A checkpoint is Lightning's dictionary of tensors and plain data, loadable with ``weights_only=True``, plus the card that
-`checkpoint_card` describes. Its ``state_dict`` holds what cannot be had again elsewhere: every trained parameter, and
-all of the model where its weights did not come from files. Frozen pretrained weights are named by the
+A checkpoint is Lightning's dictionary of tensors and plain data, loadable with ``weights_only=True``, plus the card
+that `checkpoint_card` describes. Its ``state_dict`` holds what cannot be had again elsewhere: every trained
+parameter, and all of the model where its weights did not come from files. Frozen pretrained weights are named by the
 configuration and recognised by a digest.
 """
 

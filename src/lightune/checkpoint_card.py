@@ -1,8 +1,8 @@
 """What a checkpoint says of itself, read without torch.
 
 A checkpoint file is a zip archive, as ``torch.save`` writes it, with one more entry: ``lightune.json``, the card.
-It holds the resolved configuration, the overrides that were typed, the label names, the step, and the validation metrics. The
-archive's own checksums tell whether a file is whole.
+It holds the resolved configuration, the overrides that were typed, the label names, the step, and the validation
+metrics. The archive's own checksums tell whether a file is whole.
 """
 
 import json

@@ -114,7 +114,9 @@ def with_earlier_overrides(arguments: list[str], must_have: str = "") -> list[st
         CheckpointError: The run or checkpoint that was named does not exist or is damaged.
     """
     if must_have and not _typed(arguments, must_have) and not any(a.startswith("-") for a in arguments):
-        raise ConfigError(f"{must_have}: nothing to evaluate was named", f"type {must_have}=<file, run folder or latest>")
+        raise ConfigError(
+            f"{must_have}: nothing to evaluate was named", f"type {must_have}=<file, run folder or latest>"
+        )
     for key in _CONTINUES:
         named = _typed(arguments, key)
         if named and named != "null":

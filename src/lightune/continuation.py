@@ -34,7 +34,7 @@ def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConf
         ConfigError: Its configuration names code that is not trusted.
     """
     card = checkpoint_card.read(path)
-    saved: dict[str, Any] = card["config"]
+    saved: dict[str, Any] = _moved(card["config"], card["config"].get("run_dir"), cfg.run_dir)
     refuse_untrusted(saved, cfg.trust)
     typed = [override for override in overrides if override not in card["overrides"]]
     merged = as_config(saved)
@@ -43,6 +43,18 @@ def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConf
     if "checkpoint" in cfg:
         _for_evaluation(merged, cfg, typed)
     return merged
+
+
+def _moved(content: Any, old: str | None, new: str | None) -> Any:
+    """Return the configuration with every path inside the old run folder pointing into the new one."""
+    if not old or not new or old == new:
+        return content
+    if isinstance(content, Mapping):
+        return {key: _moved(value, old, new) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_moved(value, old, new) for value in content]
+    inside = isinstance(content, str) and (content == old or content.startswith(f"{old}/"))
+    return new + content[len(old) :] if inside else content
 
 
 def _for_evaluation(merged: DictConfig, cfg: DictConfig, typed: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightune.errors import ConfigError, UserError, nearest
 
-# What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are callables too.
+# What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are
+# callables too.
 _TRUSTED = re.compile(
     r"lightune\.(adapt|callbacks|data\.sources|models|optim\.schedules|report|tasks)(\.\w+)*\.\w+"
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"
@@ -72,7 +73,9 @@ def _check_signature(content: Mapping[str, Any], path: str) -> None:
     try:
         parameters = inspect.signature(hydra.utils.get_object(target)).parameters
     except (ImportError, AttributeError, ValueError, InstantiationException) as error:
-        raise ConfigError(f"{path}._target_={target}: it cannot be found ({error})", "give a full dotted name") from error
+        raise ConfigError(
+            f"{path}._target_={target}: it cannot be found ({error})", "give a full dotted name"
+        ) from error
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     for key in content:
@@ -101,7 +104,8 @@ def refuse_untrusted(content: Any, trust: Iterable[str]) -> None:
 def _is_trusted(target: str) -> bool:
     if not _TRUSTED.fullmatch(target):
         return False
-    # A module's own imports are reachable as its attributes (lightune.report.x.os.system): where it was defined decides.
+    # A module's own imports are reachable as its attributes (lightune.report.x.os.system): where it was defined
+    # decides.
     defined_in = getattr(hydra.utils.get_object(target), "__module__", "") or ""
     return defined_in.split(".")[0] == target.split(".")[0]
 

@@ -22,4 +22,4 @@ def cpu_has_bf16() -> bool:
 
 def is_first_process() -> bool:
     """Whether this process speaks for the run: the only one, or rank 0 of a distributed run."""
-    return all(int(os.environ.get(name, 0)) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))
+    return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -21,8 +22,8 @@ _SCALE = 32  # a power of two: dividing by it and multiplying again changes no d
 class FineTuner(LightningModule):
     """Fine-tunes a model on a task.
 
-    The loss is a mean over the targets of the *global* batch: micro-batches give sums, and just before the optimiser steps
-    the gradients are divided by the number of targets that all micro-batches of all ranks had together.
+    The loss is a mean over the targets of the *global* batch: micro-batches give sums, and just before the optimiser
+    steps the gradients are divided by the number of targets that all micro-batches of all ranks had together.
 
     Args:
         task: Loss, predictions and metrics.
@@ -58,11 +59,11 @@ class FineTuner(LightningModule):
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.rates = {"lr": lr, "weight_decay": weight_decay, "head_lr": head_lr}
+        self.rates: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "head_lr": head_lr}
         self.evaluations = dict(evaluations or {})
         self.card = dict(card or {})
         self.everything = everything
-        self.tokens = 0.0  # tokens trained on so far, padding aside, all ranks together
+        self.tokens: float | Tensor = 0.0  # tokens trained on so far, padding aside, all ranks together
         self.metrics: dict[str, float] = {}  # of the last evaluation of each split, in full precision
         self.tested = "test"  # the split that the test loop runs over
         self._digest: str | None = None
@@ -118,7 +119,7 @@ class FineTuner(LightningModule):
         self.log_dict({key: value for key, value in values.items() if key != shown})
         self.log(shown, values[shown], prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""
         optimizer = self.optimizer(parameter_groups(self.model, **self.rates))
         scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)

@@ -58,9 +58,9 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
     """Test the best checkpoint and write what the run found."""
     folder, module = Path(cfg.run_dir), experiment.module
     last = dict(experiment.trainer.logged_metrics)
-    best = _load_best(folder, experiment)
+    best: dict[str, Any] = {"metrics": module.metrics} if cfg.trainer.fast_dev_run else _load_best(folder, experiment)
     metrics = _tested(experiment)
-    found = {
+    found: dict[str, Any] = {
         "train/loss": float(last["train/loss"]) if "train/loss" in last else None,
         **{key: value for key, value in best.get("metrics", {}).items() if key.startswith("val/")},
         **metrics,
@@ -70,15 +70,16 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
         **_measured(experiment, began),
     }
     found = {key: value for key, value in found.items() if value is not None}
-    if experiment.trainer.is_global_zero and not experiment.trainer.fast_dev_run:
+    if experiment.trainer.is_global_zero and not cfg.trainer.fast_dev_run:
         _write_results(cfg, experiment, found)
-    return found.get(f"val/{experiment.task.monitor}")
+    value = found.get(f"val/{experiment.task.monitor}")
+    return None if value is None else float(value)
 
 
 def _load_best(folder: Path, experiment: Experiment) -> dict[str, Any]:
     """Put the best weights into the model and return what their checkpoint says of itself."""
     path = folder / "checkpoints" / "best.ckpt"
-    if experiment.trainer.fast_dev_run or not path.is_file():
+    if not path.is_file():
         return {"metrics": experiment.module.metrics}
     load_weights(experiment.module.model, path, experiment.module.everything)
     return checkpoint_card.read(path)
@@ -118,7 +119,7 @@ def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, 
 
 def _describe_run(cfg: DictConfig, experiment: Experiment) -> None:
     """Write what the run is, before it starts: a run that dies can be understood and resumed."""
-    if experiment.trainer.fast_dev_run:
+    if cfg.trainer.fast_dev_run:
         return
     folder = Path(cfg.run_dir)
     artefacts.write_yaml(folder / "config.yaml", experiment.module.card["config"])
@@ -197,6 +198,7 @@ def _quiet() -> None:
         ".*module\\(s\\) in eval mode at the start of training.*",
         ".*Trying to infer the `batch_size`.*",
         ".*lr_scheduler.step\\(\\)` before.*",
+        ".*is_gradient_checkpointing.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -111,19 +111,18 @@ def test_no_label_is_unknown_to_train() -> None:
 
 
 def test_rare_labels_do_not_bend_the_shares_of_others() -> None:
+    # In floating point 0.7 + 0.2 + 0.1 is not 1, and 0.7 x 100 is no whole number.
     labels: list[Hashable] = [*["many"] * 100, *(f"once {i}" for i in range(20))]
-    ids = _ids(cut(_table(120), FRACTIONS, seed=0, stratify=labels))
-    assert {name: sum(i < 100 for i in part) for name, part in ids.items()} == {"train": 80, "val": 10, "test": 10}
+    ids = _ids(cut(_table(120), {"train": 0.7, "val": 0.2, "test": 0.1}, seed=0, stratify=labels))
+    assert {name: sum(i < 100 for i in part) for name, part in ids.items()} == {"train": 70, "val": 20, "test": 10}
 
 
 def test_frequent_labels_make_up_for_rare_ones() -> None:
-    # Ten labels of one row owe val and test one row each; 14 = 11.2 + 1.4 + 1.4 can pay, 2 + 2 instead of 2 + 1.
-    labels: list[Hashable] = [*["many"] * 14, *(f"once {i}" for i in range(10))]
-    sizes = _sizes(cut(_table(24), FRACTIONS, seed=0, stratify=labels))
-    assert sizes == {"train": 21, "val": 2, "test": 1}
-    twice: list[Hashable] = [*["many"] * 18, *(f"once {i}" for i in range(10))]
-    # 18 = 14.4 + 1.8 + 1.8: both round up, and would anyway
-    assert _sizes(cut(_table(28), FRACTIONS, seed=0, stratify=twice)) == {"train": 24, "val": 2, "test": 2}
+    # The single row gives train what val is owed: half a row. Of 3 = 1.5 + 1.5 val gets two, wherever they stand.
+    labels: list[Hashable] = ["many", "once", "many", "many"]
+    for order in (labels, labels[::-1], sorted(labels, key=str)):
+        for seed in range(5):
+            assert _sizes(cut(_table(4), HALVES, seed, stratify=order)) == {"train": 2, "val": 2}
 
 
 @pytest.mark.parametrize("first", ["train", "val", "test"])
@@ -161,18 +160,39 @@ def test_one_huge_group_goes_to_train(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_groups_are_dealt_by_the_rule_of_sainte_lague(seed: int) -> None:
-    # Quotas 12, 1.5, 1.5: the second group of val (1.5 / 0.1) comes before the 13th of train (12.5 / 0.8).
+def test_groups_are_dealt_to_whom_most_is_owed(seed: int) -> None:
+    # Quotas of 36, 4.5 and 4.5 rows: eleven groups of three for train, then one each, then 0, 1.5 and 1.5 are owed.
     sizes = _sizes(cut(_table(45), FRACTIONS, seed, group=[i // 3 for i in range(45)]))
     assert sizes == {"train": 36, "val": 6, "test": 3}
 
 
 def test_small_labels_do_not_starve_a_split_of_groups() -> None:
-    # 50 labels of two groups of two rows: by labels alone, train would take every group.
+    # 50 labels of two groups of two rows: by each label alone, train would take every group.
     labels: list[Hashable] = [i // 4 for i in range(200)]
-    sizes = _sizes(cut(_table(200), FRACTIONS, 0, stratify=labels, group=[i // 2 for i in range(200)]))
-    assert sizes["val"] >= 10
-    assert sizes["test"] >= 10
+    ids = _ids(cut(_table(200), FRACTIONS, 0, stratify=labels, group=[i // 2 for i in range(200)]))
+    assert [len(part) for part in ids.values()] == [160, 20, 20]
+    assert {labels[i] for i in ids["train"]} == set(labels)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_label_with_one_group_goes_to_train(seed: int) -> None:
+    labels: list[Hashable] = ["rare", "rare", *["many"] * 28]
+    ids = _ids(cut(_table(30), {"val": 0.5, "train": 0.5}, seed, labels, group=[i // 2 for i in range(30)]))
+    assert {0, 1} <= set(ids["train"])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mixed_groups_count_as_their_commonest_label(seed: int) -> None:
+    labels: list[Hashable] = ["a" if i % 3 and i < 30 else "b" for i in range(60)]
+    ids = _ids(cut(_table(60), HALVES, seed, labels, group=[i // 3 for i in range(60)]))
+    assert {name: sum(i < 30 for i in part) for name, part in ids.items()} == {"train": 15, "val": 15}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_empty_split_gets_the_smallest_group(seed: int) -> None:
+    groups: list[Hashable] = [*[0] * 40, *[1] * 30, *[2] * 4, *[3] * 20]
+    ids = _ids(cut(_table(94), {"train": 0.99, "val": 0.01}, seed, group=groups))
+    assert ids["val"] == [70, 71, 72, 73]
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

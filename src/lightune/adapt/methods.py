@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from lightune.adapt.targets import fresh_modules, target_modules
+from lightune.errors import ConfigError
 
 
 class Adaptation(Protocol):
@@ -74,7 +75,12 @@ class Adapter:
             "modules_to_save": list(head),
         }
         known = inspect.signature(getattr(self.config, "func", self.config)).parameters
-        adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
+        try:
+            adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
+        except ValueError as error:
+            raise ConfigError(
+                f"peft: {str(error).splitlines()[0]}", "change peft.target_modules or peft.config"
+            ) from error
         _train_loose_parameters(adapted, fresh, head)
         return adapted
 
@@ -83,5 +89,6 @@ def _train_loose_parameters(model: nn.Module, fresh: Collection[str], head: Sequ
     """Mark fresh parameters outside any wholly fresh module as trainable; random and frozen would be lost."""
     loose = {name for name in fresh if not any(name.startswith(f"{module}.") for module in head)}
     for name, parameter in model.named_parameters():
-        if any(name.endswith(f".{short}") for short in loose):
+        plain = name.replace(".base_layer.", ".")  # peft's name for the layer that an adapter was put beside
+        if any(plain.endswith(f".{short}") for short in loose):
             parameter.requires_grad_(True)

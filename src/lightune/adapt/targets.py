@@ -43,7 +43,8 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence
 
     Args:
         model: The model, with or without weights.
-        wanted: ``auto`` for every linear layer of the backbone, or names as peft matches them: whole, or the last parts.
+        wanted: ``auto`` for every linear layer of the backbone, or names as peft matches them: whole, or the last
+            parts.
         head: Modules that are trained in full and are no targets.
 
     Returns:

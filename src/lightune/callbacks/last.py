@@ -80,11 +80,11 @@ class LastCheckpoint(Checkpoint):
         self._handlers = {}
 
     def _save(self, trainer: Trainer) -> None:
-        if not trainer.fast_dev_run:
-            trainer.save_checkpoint(self.path)
-            self._saved_step = trainer.global_step
+        trainer.save_checkpoint(self.path)
+        self._saved_step = trainer.global_step
 
     def _stop(self, trainer: Trainer) -> None:
-        rank_zero_info(f"\nStopped at step {trainer.global_step}. Continue with:\n  python train.py resume={self.path.parent.parent}")
+        run = self.path.parent.parent
+        rank_zero_info(f"\nStopped at step {trainer.global_step}. Continue with:\n  python train.py resume={run}")
         # Only the first rank reports it: Lightning kills a job outright whose other ranks end with a status.
         sys.exit(128 + (self._signal or signal.SIGINT) if trainer.is_global_zero else 0)

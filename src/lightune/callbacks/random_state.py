@@ -46,12 +46,12 @@ def _plain(states: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_lightning_wants(states: dict[str, Any]) -> dict[str, Any]:
-    import numpy
+    import numpy as np
 
     name, keys, *rest = states["numpy"]
     version, internal, gauss = states["python"]
     return {
         **states,
-        "numpy": (name, numpy.array(keys, dtype=numpy.uint32), *rest),
+        "numpy": (name, np.array(keys, dtype=np.uint32), *rest),
         "python": (version, tuple(internal), gauss),
     }

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lightune.errors import DataError
+
 _CHUNK_STEPS = 50  # features of so many steps are sorted by length together: little padding, still shuffled
 
 Indices = list[int]
@@ -48,20 +50,32 @@ def training_batches(
 
     Returns:
         Lists of positions. All ranks get the same number of lists, none of them empty.
+
+    Raises:
+        DataError: There are fewer features than ranks.
     """
-    sizes = np.asarray(lengths)
+    sizes = _enough(lengths, share)
     generator = np.random.default_rng([seed, epoch])
     step_size = batch_size * accumulate * share.world_size
     order = generator.permutation(len(sizes))
     whole = len(order) // step_size * step_size
     steps = _sorted_steps(order[:whole], sizes, step_size, generator)
     rest = order[whole:]
-    if len(rest) and (len(rest) >= share.world_size or not steps):
+    if len(rest) >= share.world_size:
         steps.append(_by_length(rest, sizes))
     elif len(rest):
         # Too few for every rank to get one: they join the step before.
         steps[-1] = _by_length(np.concatenate([steps[-1], rest]), sizes)
     return [micro for step in steps for micro in _micro_batches(step, batch_size, accumulate, share)]
+
+
+def _enough(lengths: Sequence[int], share: Share) -> np.ndarray:
+    if len(lengths) < share.world_size:
+        raise DataError(
+            f"train has {len(lengths)} features, fewer than there are processes ({share.world_size})",
+            "give more examples, or type trainer.devices=1",
+        )
+    return np.asarray(lengths)
 
 
 def _by_length(positions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -78,13 +92,11 @@ def _sorted_steps(
 
 
 def _micro_batches(step: np.ndarray, batch_size: int, accumulate: int, share: Share) -> list[Indices]:
-    count = min(accumulate, math.ceil(len(step) / (batch_size * share.world_size)))
+    count = min(accumulate, math.ceil(len(step) / (batch_size * share.world_size)), len(step) // share.world_size)
     return [part[share.rank :: share.world_size].tolist() for part in np.array_split(step, count)]
 
 
-def budgeted_batches(
-    lengths: Sequence[int], *, tokens: int, share: Share, seed: int, epoch: int
-) -> list[Indices]:
+def budgeted_batches(lengths: Sequence[int], *, tokens: int, share: Share, seed: int, epoch: int) -> list[Indices]:
     """Return this rank's micro-batches of one epoch under a budget of padded tokens.
 
     Features are sorted by length, ties at random, and filled greedily: number of features × longest length ≤ budget.
@@ -100,8 +112,11 @@ def budgeted_batches(
 
     Returns:
         Lists of positions, equally many for all ranks; every feature occurs in exactly one rank's plan.
+
+    Raises:
+        DataError: There are fewer features than ranks.
     """
-    sizes = np.asarray(lengths)
+    sizes = _enough(lengths, share)
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(sizes))
     batches = _filled(_by_length(order, sizes), sizes, tokens)
@@ -125,14 +140,11 @@ def _multiple_of(batches: list[np.ndarray], world_size: int) -> list[np.ndarray]
     batches = list(batches)
     while len(batches) % world_size:
         largest = max(range(len(batches)), key=lambda i: len(batches[i]))
-        assert len(batches[largest]) > 1, "fewer features than ranks"
         batches[largest : largest + 1] = np.array_split(batches[largest], 2)
     return batches
 
 
-def evaluation_batches(
-    lengths: Sequence[int], *, batch_size: int, tokens: int | None, share: Share
-) -> list[Indices]:
+def evaluation_batches(lengths: Sequence[int], *, batch_size: int, tokens: int | None, share: Share) -> list[Indices]:
     """Return this rank's batches of an evaluation: longest first, every feature once among all ranks.
 
     Ranks may get different numbers of batches; nothing is repeated to make them equal.

@@ -84,9 +84,7 @@ def _build(
         enable_progress_bars()
 
 
-def fingerprint(
-    examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> str:
+def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
     """Return a hash of everything that features depend on: rows, task settings, its code, tokenizer, length."""
     digest = hashlib.sha256()
     for row in examples:

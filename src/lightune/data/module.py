@@ -1,6 +1,6 @@
 """The one LightningDataModule: it knows loaders and ranks, never a task's name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,8 @@ class DataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.eval_only = eval_only
+        self._training: PlannedLoader | None = None
+        self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
 
     def micro_batches(self, world_size: int) -> int:
@@ -66,7 +68,7 @@ class DataModule(LightningDataModule):
             )
         return partial(self._fixed_size, lengths, share)
 
-    def _fixed_size(self, lengths: list[int], share: Share, epoch: int) -> list[list[int]]:
+    def _fixed_size(self, lengths: Sequence[int], share: Share, epoch: int) -> list[list[int]]:
         return training_batches(
             lengths,
             batch_size=self.batch_size,
@@ -81,9 +83,25 @@ class DataModule(LightningDataModule):
         features = self.splits["train"].features.remove_columns(
             [c for c in (*self.eval_only, "example") if c in self.splits["train"].features.column_names]
         )
-        return PlannedLoader(
+        loader = PlannedLoader(
             features, self.plan(_share()), self.collate, self.num_workers, pin_memory=torch.cuda.is_available()
         )
+        if self._place:
+            loader.load_state_dict(self._place)
+        self._training = loader
+        return loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the training data."""
+        return self._training.state_dict() if self._training else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the place for the training loader.
+
+        Lightning restores loaders too, but not one that was made before it restores its loops, as happens when the
+        schedule asks for the number of steps.
+        """
+        self._place = state_dict
 
     def evaluation_dataloader(self, split: str) -> DataLoader[Any]:
         """Return this rank's batches of a split, longest first, each feature once."""

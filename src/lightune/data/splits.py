@@ -18,7 +18,7 @@ SPLITS = ("train", "val", "test")
 FRACTIONS: Mapping[str, float] = MappingProxyType({"train": 0.8, "val": 0.1, "test": 0.1})
 EXAMPLE = "{train: 0.8, val: 0.1, test: 0.1}"
 
-Bins = list[list[list[int]]]  # per split, the units dealt to it; a unit is the rows that stay together
+Bins = list[list[list[int]]]  # per split (or label), its units; a unit is the rows that stay together
 Keys = Sequence[Hashable]
 
 
@@ -33,8 +33,8 @@ def cut(
 
     Every split gets something. With ``stratify``, each label's count in a split is its exact share rounded up or
     down, and the rounding evens out over the labels; ``train`` (or the split named first) gets the first row of
-    every label, so none is unknown to it. With ``group``, whole groups are dealt out, large ones first, to the
-    split that is furthest behind in rows (and in the group's labels).
+    every label, so none is unknown to it. With ``group``, whole groups are dealt out, each to the split that is
+    owed the most rows; a group counts as its commonest label.
 
     Args:
         table: The rows.
@@ -63,7 +63,8 @@ def cut(
             f"give more data, or a file for each split: {' '.join(f'data.{name}=…' for name in fractions)}",
         )
     first = list(fractions).index("train") if "train" in fractions else 0
-    bins = _deal_rows(units, labels, shares, first) if group is None else _deal_groups(units, labels, shares)
+    deal = _deal_rows if group is None else _deal_groups
+    bins = deal(units, labels, shares, first)
     _fill_empty(bins)
     picked = [sorted(row for unit in units for row in unit) for units in bins]
     return {name: table.take(rows) for name, rows in zip(fractions, picked, strict=True)}
@@ -175,13 +176,9 @@ def _units(keys: Keys, seed: int) -> list[list[int]]:
 
 def _deal_rows(units: list[list[int]], labels: list[Hashable], shares: list[Fraction], first: int) -> Bins:
     """Deal single rows, label by label; what rounding owes a split is carried to the next label."""
-    strata: dict[Hashable, list[list[int]]] = {}
-    for unit in units:
-        strata.setdefault(labels[unit[0]], []).append(unit)
     bins: Bins = [[] for _ in shares]
     owed = [Fraction(0)] * len(shares)
-    # Rare labels first: the frequent ones can make up for what those could not give.
-    for stratum in sorted(strata.values(), key=len):
+    for stratum in _strata(units, labels):
         counts = _apportion(len(stratum), shares, owed, first)
         owed = [debt + len(stratum) * share - count for debt, share, count in zip(owed, shares, counts, strict=True)]
         rest = iter(stratum)
@@ -212,38 +209,37 @@ def _apportion(size: int, shares: list[Fraction], owed: list[Fraction], first: i
     return counts
 
 
-def _deal_groups(units: list[list[int]], labels: list[Hashable], shares: list[Fraction]) -> Bins:
-    """Deal groups, the largest first, each to the split that it leaves the least full."""
-    sizes = Counter(labels)
+def _deal_groups(units: list[list[int]], labels: list[Hashable], shares: list[Fraction], first: int) -> Bins:
+    """Deal groups, label by label, each to the split that is owed the most rows."""
     bins: Bins = [[] for _ in shares]
-    held: list[Counter[Hashable]] = [Counter() for _ in shares]
-    for unit in sorted(units, key=len, reverse=True):
-        own = Counter(labels[row] for row in unit)
-        full = [_fullness(counts, own, sizes) / float(share) for counts, share in zip(held, shares, strict=True)]
-        chosen = full.index(min(full))
-        bins[chosen].append(unit)
-        held[chosen].update(own)
+    owed = [Fraction(0)] * len(shares)
+    for stratum in _strata(units, labels):
+        size = sum(map(len, stratum))
+        owed = [debt + size * share for debt, share in zip(owed, shares, strict=True)]
+        for position, unit in enumerate(stratum):
+            chosen = owed.index(max(owed)) if position else first
+            bins[chosen].append(unit)
+            owed[chosen] -= len(unit)
     return bins
 
 
-def _fullness(held: Counter[Hashable], own: Counter[Hashable], sizes: Counter[Hashable]) -> float:
-    """Say how much of the table a split would hold if it had half of this group as well (Sainte-Laguë's rule).
+def _strata(units: list[list[int]], labels: list[Hashable]) -> Bins:
+    """Sort units by their rows' commonest label; return the rarest label's first.
 
-    Args:
-        held: Rows that the split holds, by label.
-        own: Rows of the group, by label.
-        sizes: Rows of the table, by label.
-
-    Returns:
-        The fraction of all rows, plus the mean over the group's rows of the fraction of the row's label.
+    The frequent labels come last because they can make up for what the rare ones could not give.
     """
-    of_rows = (held.total() + own.total() / 2) / sizes.total()
-    of_labels = sum(count * (held[label] + count / 2) / sizes[label] for label, count in own.items())
-    return of_rows + of_labels / own.total()
+    strata: dict[Hashable, list[list[int]]] = {}
+    for unit in units:
+        commonest = Counter(labels[row] for row in unit).most_common(1)[0][0] if len(unit) > 1 else labels[unit[0]]
+        strata.setdefault(commonest, []).append(unit)
+    return sorted(strata.values(), key=len)
 
 
 def _fill_empty(bins: Bins) -> None:
-    """Give an empty split the last unit of the fullest: a row of the commonest label, or the smallest group."""
+    """Give an empty split a unit of the fullest: the smallest, and the last, which has the commonest label."""
     for units in bins:
         if not units:
-            units.append(max(bins, key=len).pop())
+            fullest = max(bins, key=len)
+            unit = min(reversed(fullest), key=len)
+            fullest.remove(unit)
+            units.append(unit)

@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 import transformers
+from tokenizers import normalizers
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from lightune.errors import ConfigError
+from lightune.errors import ConfigError, nearest
 from lightune.models.gguf import converted
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -68,21 +71,25 @@ class Backbone:
         """
         own = dict(self.config)
         if "model_type" in own:
-            tokenizer = self.tokenizer()
-            ids = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-            return AutoConfig.for_model(**{**ids, "bos_token_id": None, "eos_token_id": None, **own, **changes})
+            return self._new_config(own, changes)
         config = _reading(self.path, AutoConfig, self.location, trust_remote_code=self.trust_remote_code)
-        for key in own:
-            if not hasattr(config, key):
-                raise ConfigError(
-                    f"model.config.{key}: the configuration of {self.path} ({config.model_type}) has no such key",
-                    f"see the fields of transformers' {type(config).__name__}",
-                )
+        _refuse_unknown(own, config)
         for key, value in {**own, **changes}.items():
             setattr(config, key, value)
         if config.pad_token_id is None:
             config.pad_token_id = self.tokenizer().pad_token_id
         return config
+
+    def _new_config(self, own: Mapping[str, Any], changes: Mapping[str, Any]) -> PretrainedConfig:
+        kind = own["model_type"]
+        if kind not in CONFIG_MAPPING:
+            raise ConfigError(
+                f"model.config.model_type={kind}: transformers has no such models", nearest(kind, CONFIG_MAPPING)
+            )
+        _refuse_unknown(own, AutoConfig.for_model(kind))
+        tokenizer = self.tokenizer()
+        ids = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        return AutoConfig.for_model(**{**ids, "bos_token_id": None, "eos_token_id": None, **own, **changes})
 
     def tokenizer(self, pretokenized: bool = False) -> PreTrainedTokenizerBase:
         """Return the tokenizer; one without a padding token pads with its end-of-text token.
@@ -92,9 +99,11 @@ class Backbone:
         """
         options = {"trust_remote_code": self.trust_remote_code}
         tokenizer = _reading(self.path, AutoTokenizer, self.location, **options)
-        if pretokenized and getattr(tokenizer, "add_prefix_space", None) is False:
-            # Byte-level tokenizers mark a word by the space before it, so the first word needs one too.
+        if pretokenized and _is_byte_level(tokenizer):
+            # Byte-level tokenizers mark a word by the space before it, and a word of a list has none. Some classes
+            # build their parts anew from the option, others ignore it and keep what their file says.
             tokenizer = _reading(self.path, AutoTokenizer, self.location, add_prefix_space=True, **options)
+            _put_space_before_words(tokenizer)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer
@@ -113,6 +122,9 @@ class Backbone:
 
         Returns:
             The model in float32, and its freshly drawn parameters: the head, and whatever else is new.
+
+        Raises:
+            ConfigError: The files cannot be had, or their weights have other sizes than the configuration says.
         """
         auto = self._auto(auto_class, config)
         if not self.pretrained:
@@ -126,9 +138,17 @@ class Backbone:
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             trust_remote_code=self.trust_remote_code,
         )
-        return model, frozenset(info["missing_keys"])
+        resized, head = {name for name, *_ in info["mismatched_keys"]}, _beside_backbone(model)
+        if resized - head:
+            raise ConfigError(
+                f"model.config: the weights of {self.path} have other sizes, first {min(resized - head)}",
+                "leave model.config alone, or type model.pretrained=false for random weights",
+            )
+        # A head that was made for another number of labels starts anew.
+        return model, frozenset(info["missing_keys"]) | frozenset(head if resized else ())
 
     def _auto(self, auto_class: str, config: PretrainedConfig) -> Any:
         auto = getattr(transformers, auto_class)
@@ -147,6 +167,26 @@ def architecture_of(config: PretrainedConfig) -> str:
     causal = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     masked = transformers.models.auto.modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     return "decoder" if config.model_type in causal and config.model_type not in masked else "encoder"
+
+
+def _refuse_unknown(own: Mapping[str, Any], config: PretrainedConfig) -> None:
+    for key in own:
+        if not hasattr(config, key):
+            raise ConfigError(
+                f"model.config.{key}: the configuration of {config.model_type} models has no such key",
+                nearest(key, config.to_dict()),
+            )
+
+
+def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return "ByteLevel(" in str(getattr(backend, "pre_tokenizer", ""))
+
+
+def _put_space_before_words(tokenizer: Any) -> None:
+    backend = tokenizer.backend_tokenizer
+    steps = [normalizers.Prepend(" "), *([backend.normalizer] if backend.normalizer else [])]
+    backend.normalizer = normalizers.Sequence(steps)
 
 
 def _beside_backbone(model: PreTrainedModel) -> set[str]:

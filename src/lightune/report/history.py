@@ -1,7 +1,6 @@
 """history.csv: one row per logging step."""
 
 import csv
-import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,11 @@ class HistoryLogger(Logger):
         return ""
 
     def resume(self, step: int) -> None:
-        """Keep the rows of the run's earlier part up to a step; what came after it is logged again."""
+        """Keep the rows of the first so many steps, which are numbered from 0; what came after is logged again."""
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
-            self._rows = {int(row["step"]): row for row in rows if int(row["step"]) <= step}
+            self._rows = {int(row["step"]): row for row in rows if int(row["step"]) < step}
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -65,7 +64,7 @@ class HistoryLogger(Logger):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self._rows[step] for step in sorted(self._rows))
-        os.replace(unfinished, self.path)
+        unfinished.replace(self.path)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -95,11 +95,12 @@ def after_training(folder: Path, experiment: Experiment, found: Mapping[str, Any
         },
     )
     if best.is_file():
+        more = f"trainer.max_epochs={(experiment.trainer.max_epochs or 0) + 1}"
         show.lines(
             "Next",
             {
                 "evaluate": f"python eval.py checkpoint={_short(best)}",
-                "train on": f"python train.py resume={short} trainer.max_epochs={(experiment.trainer.max_epochs or 0) + 1}",
+                "train on": f"python train.py resume={short} {more}",
                 "use": f"see {short}/model/README.md",
             },
         )

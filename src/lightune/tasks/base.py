@@ -1,9 +1,11 @@
 """The Task protocol, and the few pure helpers that every task uses.
 
-A task turns a user's rows into features, a model's output into a loss and predictions, and predictions into metrics. It holds
-settings and label names, never data or weights, so it is a frozen dataclass that is cheap to copy, hash and rebuild.
+A task turns a user's rows into features, a model's output into a loss and predictions, and predictions into metrics.
+It holds settings and label names, never data or weights, so it is a frozen dataclass that is cheap to copy, hash and
+rebuild.
 """
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, Self
@@ -86,7 +88,9 @@ class Task(Protocol):
     def head_config(self) -> dict[str, Any]:
         """Return the model configuration that the head needs, such as ``num_labels``."""
 
-    def encode(self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
+    def encode(
+        self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> dict[str, list]:
         """Return features of a batch of examples; column ``example`` says which example each belongs to."""
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
@@ -126,9 +130,7 @@ def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",))
     for name, source in columns.items():
         if source in available:
             picked[name] = str(source)
-        elif name not in optional:
-            raise _column_error(table, name, source)
-        elif source is not None and name != "id":
+        elif name not in optional or (source is not None and name != "id"):
             raise _column_error(table, name, source)
     rows = [_picked_row(table, i, picked) for i in range(len(table.rows))]
     return Table(rows, table.origin, table.lines, table.numbers, table.files)
@@ -171,7 +173,8 @@ def sorted_labels(found: set[str], given: Sequence[str] | None) -> tuple[str, ..
     """Return the label names in a fixed order: as given, else numbers by value and words by alphabet."""
     if given:
         return tuple(str(label) for label in given)
-    return tuple(sorted(found, key=lambda label: (0, int(label), "") if label.lstrip("-").isdigit() else (1, 0, label)))
+    whole = re.compile(r"-?\d+")
+    return tuple(sorted(found, key=lambda label: (0, int(label), label) if whole.fullmatch(label) else (1, 0, label)))
 
 
 def unknown_label(table: Table, index: int, label: str, labels: Sequence[str]) -> DataError:

@@ -11,7 +11,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.losses import IGNORED
-from lightune.metrics.ner import ner_metrics, per_type_table
+from lightune.metrics.ner import ner_metrics, per_type_table, split_tag
 from lightune.tasks.base import (
     Batch,
     Columns,
@@ -56,12 +56,13 @@ class EntityRecognition:
         for index, row in enumerate(read.rows):
             tokens, tags = row["tokens"], row["tags"]
             if not isinstance(tokens, list) or not isinstance(tags, list) or len(tokens) != len(tags) or not tokens:
-                sizes = [len(v) if isinstance(v, list) else repr(v)[:40] for v in (tokens, tags)]
+                seen = " and ".join(str(len(v)) if isinstance(v, list) else repr(v)[:40] for v in (tokens, tags))
                 raise DataError(
-                    f"{read.locate(index)}: tokens and tags should be lists of the same length, and are {sizes[0]} and {sizes[1]}",
+                    f"{read.locate(index)}: tokens and tags should be lists of the same length, and are {seen}",
                     "give one tag for each word",
                 )
             row["tokens"], row["tags"] = [str(t) for t in tokens], [str(t) for t in tags]
+            _check_form(row["tags"], read.locate(index))
         return read
 
     def with_labels(self, train: Table) -> "EntityRecognition":
@@ -143,6 +144,15 @@ class EntityRecognition:
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
         """Return precision, recall, F1 and support of each entity type."""
         return {"per_type": per_type_table(*_tags(predictions))}
+
+
+def _check_form(tags: Sequence[str], place: str) -> None:
+    """Raise DataError at a tag that the metrics could not read: better now than after an epoch."""
+    for tag in tags:
+        try:
+            split_tag(tag)
+        except DataError as error:
+            raise DataError(f"{place}: {error.problem}", error.remedy) from None
 
 
 def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:

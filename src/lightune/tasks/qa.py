@@ -26,7 +26,7 @@ class QuestionAnswering:
 
     Args:
         columns: Canonical column (id, context, question, answers) → the data's column.
-        stride: Tokens that two windows share.
+        stride: Tokens that two windows share; at most a third of the length.
         max_answer_length: Longest answer that is predicted, in tokens.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
@@ -79,13 +79,14 @@ class QuestionAnswering:
 
         Where the answer does not lie wholly in a window, ``start`` and ``end`` are 0.
         """
-        questions, cut = _short_enough(rows["question"], tokenizer, max_length // 2)
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+        questions, cut = _short_enough(rows["question"], tokenizer, room // 2)
         encoded = tokenizer(
             questions,
             rows["context"],
             truncation="only_second",
             max_length=max_length,
-            stride=min(self.stride, max_length // 4),
+            stride=min(self.stride, max_length // 3, room - room // 2 - 1),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
@@ -93,7 +94,7 @@ class QuestionAnswering:
         offsets = encoded.pop("offset_mapping")
         columns: dict[str, list[Any]] = {key: v for key, v in encoded.items() if key != "attention_mask"}
         spans = [_context_offsets(offsets[i], encoded.sequence_ids(i)) for i in range(len(origin))]
-        answers = [_answer_tokens(starts, ends, rows["answers"][e]) for (starts, ends), e in zip(spans, origin, strict=True)]
+        answers = [_answer_tokens(*span, rows["answers"][e]) for span, e in zip(spans, origin, strict=True)]
         columns["char_starts"], columns["char_ends"] = [s for s, _ in spans], [e for _, e in spans]
         columns["start"], columns["end"] = [s for s, _ in answers], [e for _, e in answers]
         columns["example"] = [rows["example"][e] for e in origin]
@@ -110,7 +111,8 @@ class QuestionAnswering:
     def predict(self, output: Output, batch: Batch) -> list[Any]:
         """Return (example, first character, end character, score) of each window's best span."""
         inside = batch["char_starts"] != _NOT_CONTEXT
-        start, end, score = best_spans(*output.logits, inside, self.max_answer_length)
+        start_logits, end_logits = output.logits
+        start, end, score = best_spans(start_logits, end_logits, inside, self.max_answer_length)
         first = batch["char_starts"].gather(1, start[:, None]).squeeze(1)
         last = batch["char_ends"].gather(1, end[:, None]).squeeze(1)
         return list(zip(batch["example"].tolist(), first.tolist(), last.tolist(), score.tolist(), strict=True))
@@ -172,8 +174,13 @@ def _checked_answers(row: Row, place: str) -> dict[str, list[Any]]:
     """
     answers, context = row["answers"], row["context"]
     if isinstance(answers, str):
+        if not answers.strip() or answers not in context:
+            raise DataError(
+                f"{place}: the answer {answers!r} does not stand in the context",
+                "mend it (capitals and spaces count), or leave the row out",
+            )
         answers = {"text": [answers], "answer_start": [context.find(answers)]}
-    if not isinstance(answers, dict) or not {"text", "answer_start"} <= answers.keys():
+    if not isinstance(answers, dict) or not all(isinstance(answers.get(k), list) for k in ("text", "answer_start")):
         raise DataError(
             f"{place}: answers should be a text or {{'text': [...], 'answer_start': [...]}}, and is {answers!r:.60}",
             "bring the column into that form, or name another one: task.columns.answers=…",
@@ -185,13 +192,22 @@ def _checked_answers(row: Row, place: str) -> dict[str, list[Any]]:
             "give each answer its offset; leave out questions that have no answer",
         )
     for text, start in zip(texts, starts, strict=True):
-        if not text.strip() or start < 0 or context[start : start + len(text)] != text:
-            there = context[max(start, 0) : max(start, 0) + len(text)]
+        if not isinstance(text, str) or not isinstance(start, int):
             raise DataError(
-                f"{place}: the answer {text!r} does not stand at character {start} of the context, where there is {there!r}",
-                "mend answer_start, or give the answer as a plain text and it is searched for",
+                f"{place}: an answer is {text!r:.60} at {start!r:.60}",
+                "an answer is a text, and its offset a whole number of characters",
             )
+        _check_place(text, start, context, place)
     return {"text": texts, "answer_start": starts}
+
+
+def _check_place(text: str, start: int, context: str, place: str) -> None:
+    if not text.strip() or start < 0 or context[start : start + len(text)] != text:
+        there = context[max(start, 0) : max(start, 0) + len(text)]
+        raise DataError(
+            f"{place}: the answer {text!r} does not stand at character {start} of the context, but {there!r} does",
+            "mend answer_start, or give the answer as a plain text and it is searched for",
+        )
 
 
 def _short_enough(
@@ -220,12 +236,15 @@ def _context_offsets(
 
 def _answer_tokens(starts: Sequence[int], ends: Sequence[int], answers: Mapping[str, Sequence[Any]]) -> tuple[int, int]:
     """Return first and last token of the first answer, or 0 and 0 where the window does not hold all of it."""
-    begin = answers["answer_start"][0]
-    stop = begin + len(answers["text"][0])
-    tokens = [
-        i
-        for i, (first, last) in enumerate(zip(starts, ends, strict=True))
-        if first != _NOT_CONTEXT and first < stop and last > begin
-    ]
-    whole = tokens and starts[tokens[0]] <= begin and ends[tokens[-1]] >= stop
-    return (tokens[0], tokens[-1]) if whole else (0, 0)
+    text = answers["text"][0]
+    begin = answers["answer_start"][0] + len(text) - len(text.lstrip())
+    stop = begin + len(text.strip())
+    inside = [i for i, first in enumerate(starts) if first != _NOT_CONTEXT]
+    tokens = [i for i in inside if starts[i] < stop and ends[i] > begin]
+    if not tokens:
+        return 0, 0
+    # Tokenizers drop some characters (control characters, say), so it is only at a window's edge that an end which
+    # no token covers tells of a cut.
+    first, last = tokens[0], tokens[-1]
+    whole = (first > inside[0] or starts[first] <= begin) and (last < inside[-1] or ends[last] >= stop)
+    return (first, last) if whole else (0, 0)

@@ -22,10 +22,9 @@ REMEDY = "each line is a token, its further columns and its tag; a blank line en
 
 def looks_like_conll(lines: Sequence[str]) -> bool:
     """Tell a tagged corpus from a table: every early line ends in a BIO tag, and blank lines part them."""
-    early = [line.strip(BLANK) for line in islice(lines, SNIFFED)]
-    tokens = [line for line in early if line and not line.startswith(DOCUMENT)]
-    tagged = all(len(SPACES.split(line)) > 1 and TAG.fullmatch(SPACES.split(line)[-1]) for line in tokens)
-    return bool(tokens) and tagged and "" in early
+    early = "\n".join(line.strip(BLANK) for line in islice(lines, SNIFFED)).strip("\n")
+    tokens = [SPACES.split(line) for line in early.split("\n") if line and not line.startswith(DOCUMENT)]
+    return "\n\n" in early and all(len(columns) > 1 and TAG.fullmatch(columns[-1]) for columns in tokens)
 
 
 def parse(source: Source) -> Table:

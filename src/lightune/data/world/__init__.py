@@ -1,6 +1,7 @@
 """The built-in corpus: a small invented world, told in passages from which each task's examples are derived."""
 
 import random
+from copy import deepcopy
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -32,7 +33,7 @@ def generate(task: str, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
         ConfigError: The corpus has no such task.
     """
     return {
-        split: [{"id": f"{task}-{split}-{i:04d}", **example.row} for i, example in enumerate(examples)]
+        split: [{"id": f"{task}-{split}-{i:04d}", **deepcopy(example.row)} for i, example in enumerate(examples)]
         for split, examples in trace(task, seed).items()
     }
 

@@ -53,7 +53,7 @@ class Deck:
         """Return the next card that is not to be avoided."""
         if len(self.left) <= len(avoid):
             self.left = self.rng.sample(self.cards, len(self.cards)) + self.left
-        spot = max(i for i, card in enumerate(self.left) if card not in avoid)
+        spot = next(i for i in reversed(range(len(self.left))) if self.left[i] not in avoid)
         return self.left.pop(spot)
 
 

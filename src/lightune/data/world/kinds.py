@@ -14,6 +14,8 @@ SHARES = (0.60, 0.75)  # train's words end at the first share of a shuffled tabl
 NAMES_PER_PATTERN = {"train": 10, "val": 4, "test": 6}
 DATES = {"train": 130, "val": 30, "test": 60}
 
+SLOT = re.compile(r"{(\w+)}")
+
 Words = dict[str, list[str]]
 
 
@@ -87,6 +89,7 @@ def populate(split: str, words: Words, rng: random.Random) -> dict[str, list[Ent
         "substance": plain("substance", words["SUBSTANCES"]),
         "profession": plain("profession", words["PROFESSIONS"]),
         "product": plain("product", words["PRODUCTS"]),
+        "people": plain("people", words["PEOPLES"]),
         "material": plain("material", words["MATERIALS"]),
         "use": plain("use", words["USES"]),
         "charter": plain("charter", words["CHARTER_YEARS"]),
@@ -135,10 +138,12 @@ def composed(kind: str, slots: Words, per_pattern: int, rng: random.Random) -> l
     """
     found: dict[str, Entity] = {}
     for pattern in PATTERNS[kind]:
-        keys = re.findall(r"{(\w+)}", pattern)
+        keys = SLOT.findall(pattern)
         picks = [rng.sample(slots[key], min(per_pattern, len(slots[key]))) for key in keys]
         for parts in zip(*picks, strict=True):
-            text = re.sub(r"{\w+}", lambda _, left=iter(parts): next(left), pattern)
+            text = pattern
+            for part in parts:
+                text = SLOT.sub(part, text, count=1)
             found[text] = named(kind, text, parts[0] if kind == "team" else "")
     return list(found.values())
 

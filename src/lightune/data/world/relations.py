@@ -9,9 +9,9 @@ SPLITS = ("train", "val", "test")
 PHRASE_ROOM = "lightune.data.world.phrases"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relation:
-    """A typed relation between a subject and an object, with its phrases.
+    """A typed relation between a subject and an object, with its phrases; each is equal to itself alone.
 
     Args:
         topic: What a text made of such facts is about.

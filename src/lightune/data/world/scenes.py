@@ -51,21 +51,26 @@ def duel(casting: Casting, topic: str, shared: int) -> tuple[list[Fact], list[Fa
     Args:
         casting: Deals the subjects.
         topic: What the facts are about.
-        shared: How many relations both subjects have; the first subject has one more.
+        shared: How many relations both subjects have; every other time, the first subject has one more.
 
     Returns:
         All facts in the order in which they are told, and those of them that have a rival.
     """
     rng = casting.rng
     kind = casting.kind(topic)
-    chosen = rng.sample(subjects_of(topic)[kind], shared + 1)
-    first, second = casting.subjects(kind, 2)
-    groups = [
-        casting.facts(first, rng.sample(chosen, shared + 1)),
-        casting.facts(second, rng.sample(chosen[:shared], shared)),
-    ]
-    rng.shuffle(groups)
-    told = groups[0] + groups[1]
+    while True:
+        chosen = rng.sample(subjects_of(topic)[kind], shared + rng.randint(0, 1))
+        first, second = casting.subjects(kind, 2)
+        groups = [casting.facts(first, chosen), casting.facts(second, chosen[:shared])]
+        if distinct(groups[0] + groups[1]):
+            break
+    told = [fact for group in rng.sample(groups, 2) for fact in rng.sample(group, len(group))]
     if rng.random() < 0.5:
         rng.shuffle(told)
     return told, [fact for fact in told if fact.relation in chosen[:shared]]
+
+
+def distinct(told: list[Fact]) -> bool:
+    """Tell whether each object stands for one fact only: it is no other fact's object and nobody's subject."""
+    objects = [fact.object for fact in told]
+    return len(set(objects)) == len(objects) and not set(objects) & {fact.subject for fact in told}

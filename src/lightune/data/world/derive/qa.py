@@ -8,7 +8,7 @@ from lightune.data.world.facts import Fact, World
 from lightune.data.world.render import Text, fill, mention, passage
 from lightune.data.world.scenes import Casting, duel, topic_cycle
 
-SIZES = {"train": 1500, "val": 200, "test": 320}
+SIZES = {"train": 1600, "val": 200, "test": 320}
 QUESTIONS_PER_PASSAGE = 2
 SHARED = 2
 

@@ -8,7 +8,7 @@ Ulmark Valdoria Vestmark Wendland Westria Zelandia
 """.split()
 
 RIVERS = """
-Alune Arrin Ashwater Avel Bourne Brae Carrick Cinder Corrie Dart Dovel Eddern Elver Esk Fallow Ferrin Fleet Garrow
+Alune Arrin Ashwater Avel Bourne Brae Carrick Cindle Corrie Dart Dovel Eddern Elver Esk Fallow Ferrin Fleet Garrow
 Glane Heddle Irwell Ister Kennet Kyle Lorne Lunn Marrin Meddle Mosel Neth Orrin Ouzel Parrin Quill Rill Rother
 Sarn Severin Silvern Tarn Teviot Thrush Tolm Ure Velm Wend Wharrel Yare
 """.split()

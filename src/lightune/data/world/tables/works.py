@@ -21,8 +21,8 @@ Funeral for a Sparrow|Harvest Cantata|Hymn to the Sea|Lament of the Weavers|Moon
 Ode to Thunder|Orpheus in Exile|Pastorale in Green|Psalms of the Valley|Queen of the Fens|Requiem for a Miller|
 River Songs|Scenes from a Fair|Song of the Lamplighter|Spring Overture|Stabat in Stone|The Beggar Prince|
 The Blue Carnival|The Changeling|The Enchanted Forge|The False Count|The Fisher King's Bride|The Glass Swan|
-The Gilded Donkey|The Harp of Iron|The King's Fool|The Lost Shepherdess|The Magic Loom|The Marble Guest|The Masked Miller|
-The Miller's Wedding|The Moth and the Flame|The Nightingale's Oath|The Painted Bird|The Puppet Master|The Rose Thief|
-The Snow Bride|The Stolen Crown|The Two Sisters|The Village Judge|Three Winter Pieces|Voices of the Deep|
-Waltz of the Leaves|Wind Quintet in Grey
+The Gilded Donkey|The Harp of Iron|The King's Fool|The Lost Shepherdess|The Magic Loom|The Marble Guest|
+The Masked Miller|The Miller's Wedding|The Moth and the Flame|The Nightingale's Oath|The Painted Bird|
+The Puppet Master|The Rose Thief|The Snow Bride|The Stolen Crown|The Two Sisters|The Village Judge|
+Three Winter Pieces|Voices of the Deep|Waltz of the Leaves|Wind Quintet in Grey
 """.replace("\n", "").split("|")

@@ -1,0 +1,43 @@
+"""Topic of a text: most of its sentences are about the label, the others about one or two other topics."""
+
+import random
+from collections.abc import Iterator
+
+from lightune.data.world.examples import Example
+from lightune.data.world.facts import Fact, World
+from lightune.data.world.relations import subjects_of, topics
+from lightune.data.world.render import passage
+from lightune.data.world.scenes import Casting, topic_cycle
+
+SIZES = {"train": 1000, "val": 180, "test": 360}
+MAIN = 3
+OTHERS = 2
+
+
+def examples(world: World, rng: random.Random) -> Iterator[Example]:
+    """Yield examples for ever.
+
+    Args:
+        world: Where the facts come from.
+        rng: Source of every choice.
+
+    Yields:
+        Examples with ``text`` and ``label``, the name of a topic.
+    """
+    casting = Casting(world, rng)
+    for topic in topic_cycle(rng):
+        strangers = rng.sample([other for other in topics() if other != topic], 2)
+        told = some_facts(casting, topic, MAIN) + some_facts(casting, strangers[0], OTHERS)
+        rng.shuffle(told)
+        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+        row = {"text": passage(told, templates, rng).text, "label": topic}
+        named = tuple(sorted({entity.name for fact in told for entity in (fact.subject, fact.object)}))
+        yield Example(row, named, tuple(templates))
+
+
+def some_facts(casting: Casting, topic: str, count: int) -> list[Fact]:
+    """Choose facts of a topic: the subject's and, every other time, a second subject's."""
+    kind = casting.kind(topic)
+    chosen = casting.rng.sample(subjects_of(topic)[kind], count)
+    cast = casting.subjects(kind, casting.rng.randint(1, 2))
+    return [fact for i, relation in enumerate(chosen) for fact in casting.facts(cast[i % len(cast)], [relation])]

@@ -1,0 +1,252 @@
+"""The built-in corpus: sound rows, splits that share nothing, and baselines that stay low."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from hashlib import sha256
+from itertools import combinations, pairwise
+
+import pytest
+
+from lightune.data.world import baselines, facts, generate, tasks, trace
+from lightune.data.world.examples import Example, Row
+from lightune.data.world.relations import SPLITS, relations, topics
+from lightune.data.world.scenes import Casting, duel
+from lightune.errors import ConfigError
+
+SIZES = {
+    "qa": {"train": (1200, 2000), "val": (150, 250), "test": (250, 400)},
+    "classification": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+    "ner": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+}
+CEILINGS = {
+    "qa": {"first_span": 0.15, "first_of_shape": 0.40, "random_of_shape": 0.40, "nearest_sentence": 0.60},
+    "classification": {"majority": 0.15, "keyword": 0.60, "naive_bayes": 0.78},
+    "ner": {"capitals": 0.35, "memory": 0.35},
+}
+FINGERPRINT = """
+from hashlib import sha256
+from lightune.data.world import generate
+import sys
+assert "torch" not in sys.modules
+print(sha256(repr(generate("{task}", 3)).encode()).hexdigest())
+"""
+
+every_task = pytest.mark.parametrize("task", sorted(SIZES))
+
+
+def test_the_table_covers_every_task() -> None:
+    """A new task of the corpus has to be added to this file's tables."""
+    assert tasks() == sorted(SIZES) == sorted(CEILINGS)
+
+
+@every_task
+def test_sizes_and_ids(task: str) -> None:
+    """Every split has the size that the documentation promises, and ids count up."""
+    for split, rows in generate(task).items():
+        low, high = SIZES[task][split]
+        assert low <= len(rows) <= high
+        assert [row["id"] for row in rows] == [f"{task}-{split}-{i:04d}" for i in range(len(rows))]
+
+
+@every_task
+def test_same_rows_in_every_process(task: str) -> None:
+    """Neither the process nor its hash seed changes a row, and no torch is needed."""
+    script = FINGERPRINT.format(task=task)
+    prints = {sha256(repr(generate(task, 3)).encode()).hexdigest()}
+    for hash_seed in ("1", "2"):
+        env = os.environ | {"PYTHONHASHSEED": hash_seed}
+        done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+        prints.add(done.stdout.strip())
+    assert len(prints) == 1
+
+
+@every_task
+def test_another_seed_is_another_world(task: str) -> None:
+    """The seed moves names between splits, so the rows differ."""
+    assert generate(task, 0)["train"] != generate(task, 1)["train"]
+    moved = {name for example in trace(task, 0)["train"] for name in example.entities}
+    assert moved & {name for example in trace(task, 1)["test"] for name in example.entities}
+
+
+def test_rows_are_fresh_copies() -> None:
+    """Whoever changes a row does not change the corpus."""
+    rows = generate("qa")["val"]
+    rows[0]["answers"]["text"][0] = "changed"
+    rows[0]["context"] = "changed"
+    assert generate("qa")["val"][0]["context"] != "changed"
+    assert generate("qa")["val"][0]["answers"]["text"] != ["changed"]
+
+
+@every_task
+@pytest.mark.parametrize("seed", [0, 7])
+def test_no_entity_and_no_template_in_two_splits(task: str, seed: int) -> None:
+    """What test asks about, and how, was never seen in training."""
+    traced = trace(task, seed)
+    for one, other in combinations(SPLITS, 2):
+        for part in ("entities", "templates"):
+            shared = _parts(traced[one], part) & _parts(traced[other], part)
+            assert not shared, f"{one} and {other} share {part}: {sorted(shared)[:5]}"
+
+
+def _parts(examples: list[Example], part: str) -> set[str]:
+    return {item for example in examples for item in getattr(example, part)}
+
+
+def test_provenance_belongs_to_its_row() -> None:
+    """What `trace` names does stand in the row: otherwise the test above would prove nothing."""
+    for examples in trace("qa").values():
+        for example in examples:
+            text = example.row["context"].lower()
+            assert all(name.lower() in text for name in example.entities)
+            assert len(example.templates) == text.count(". ") + 2  # one per sentence, and the question's
+
+
+def test_no_answer_in_two_splits() -> None:
+    """Held-out entities hold for the rows themselves: answers and questions, whatever the provenance says."""
+    rows = generate("qa")
+    for one, other in combinations(SPLITS, 2):
+        assert not _answers(rows[one]) & _answers(rows[other])
+        assert not {row["question"] for row in rows[one]} & {row["question"] for row in rows[other]}
+
+
+def _answers(rows: list[Row]) -> set[str]:
+    return {text for row in rows for text in row["answers"]["text"]}
+
+
+@every_task
+def test_no_duplicates(task: str) -> None:
+    """No two rows are equal, within a split or across splits."""
+    rows = [row | {"id": ""} for part in generate(task).values() for row in part]
+    assert len({repr(row) for row in rows}) == len(rows)
+
+
+def test_answers_stand_at_their_offset() -> None:
+    """The SQuAD layout: every answer is a piece of its passage."""
+    for row in (row for part in generate("qa").values() for row in part):
+        assert set(row) == {"id", "context", "question", "answers"}
+        assert len(row["answers"]["text"]) == len(row["answers"]["answer_start"]) == 1
+        for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
+            assert text
+            assert row["context"][start : start + len(text)] == text
+        assert row["question"].endswith("?")
+
+
+def test_every_asked_fact_has_a_rival() -> None:
+    """Each passage holds a second object of the same relation, so that its shape alone does not give it away."""
+    world = facts.build(0)["test"]
+    casting = Casting(world, random.Random(0))
+    for topic in topics():
+        told, rivals = duel(casting, topic, shared=2)
+        assert len(told) in (4, 5)
+        assert len(rivals) == 4
+        for fact in rivals:
+            same = [other for other in rivals if other.relation == fact.relation and other.object != fact.object]
+            assert len(same) == 1
+            assert same[0].subject != fact.subject
+
+
+def test_bio_is_valid() -> None:
+    """As many tags as tokens, and no I- without its B- or I- of the same type before it."""
+    kinds = set()
+    for row in (row for part in generate("ner").values() for row in part):
+        assert set(row) == {"id", "tokens", "tags"}
+        assert len(row["tokens"]) == len(row["tags"])
+        assert all(row["tokens"])
+        for before, tag in pairwise(["O", *row["tags"]]):
+            assert tag[:2] != "I-" or before[2:] == tag[2:], row
+        kinds |= {tag[2:] for tag in row["tags"] if tag != "O"}
+    assert kinds == {"PER", "LOC", "ORG", "WORK", "EVENT", "DATE"}
+
+
+def test_names_are_tagged_whole() -> None:
+    """A tagged entity is a name of the world, full or short."""
+    for split, world in facts.build(0).items():
+        known = [entity for members in world.entities.values() for entity in members]
+        spelt = {name.replace(" ", "") for entity in known for name in (entity.name, entity.short)}
+        for row in generate("ner")[split]:
+            for _, start, end in baselines.entities(row["tags"]):
+                assert "".join(row["tokens"][start:end]) in spelt
+
+
+def test_capitals_do_not_decide() -> None:
+    """Some capitalised words name nothing, some names wear lower case, and one word plays several roles."""
+    rows = generate("ner")["test"]
+    tagged = [zip(row["tokens"], row["tags"], strict=True) for row in rows]
+    pairs = [(i, token, tag) for row in tagged for i, (token, tag) in enumerate(row)]
+    assert sum(token[0].isupper() and tag == "O" for i, token, tag in pairs if i) > 300
+    assert sum(token[0].islower() and tag != "O" for _, token, tag in pairs) > 100
+    roles: dict[str, set[str]] = {}
+    for _, token, tag in pairs:
+        if token[0].isupper() and tag != "O":
+            roles.setdefault(token, set()).add(tag[2:])
+    assert sum(len(kinds) >= 3 for kinds in roles.values()) >= 20
+
+
+def test_topics_are_balanced() -> None:
+    """Every topic is equally frequent in each split, up to one round of the deal."""
+    for rows in generate("classification").values():
+        counts = Counter(row["label"] for row in rows)
+        assert sorted(counts) == list(topics())
+        assert 6 <= len(counts) <= 10
+        assert max(counts.values()) - min(counts.values()) <= 1
+
+
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task, rows in CEILINGS.items() for name in rows])
+def test_baselines_stay_low(task: str, name: str) -> None:
+    """A score on the corpus cannot come from a trick; and no baseline is broken to zero."""
+    scores = baselines.measure(task)
+    assert set(scores) == set(CEILINGS[task])
+    assert 0.05 < scores[name] < CEILINGS[task][name]
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (["O", "B-PER", "I-PER", "O"], [("PER", 1, 3)]),
+        (["B-PER", "B-PER"], [("PER", 0, 1), ("PER", 1, 2)]),
+        (["B-PER", "I-LOC"], [("PER", 0, 1), ("LOC", 1, 2)]),
+        (["B-PER", "O", "I-PER"], [("PER", 0, 1), ("PER", 2, 3)]),
+    ],
+)
+def test_entities_of_bio(tags: list[str], expected: list[tuple[str, int, int]]) -> None:
+    """Entities as conlleval counts them."""
+    assert baselines.entities(tags) == expected
+
+
+def test_answer_f1_by_hand() -> None:
+    """One of two words right, nothing else: precision 1, recall 1/2, F1 2/3; articles do not count."""
+    rows = [{"answers": {"text": [text]}} for text in ("Ada Knight", "the Velm")]
+    assert baselines.answer_f1(["Knight", "Velm"], rows) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_generation_is_quick() -> None:
+    """All tasks together come in well under five seconds of processor time."""
+    started = time.process_time()
+    for task in tasks():
+        trace.__wrapped__(task, 11)
+    assert time.process_time() - started < 5
+
+
+def test_phrases_are_well_formed() -> None:
+    """Each template names its slots, and each relation has several phrases for training."""
+    for relation in relations():
+        assert len(relation.statements("train")) >= 3
+        assert len(relation.questions("train")) >= 3
+        for split in SPLITS:
+            for phrase in relation.statements(split):
+                assert phrase.count("{s}") == phrase.count("{o}") == 1
+                assert phrase.endswith(".")
+            for phrase in relation.questions(split):
+                assert phrase.count("{s}") == 1
+                assert "{o}" not in phrase
+                assert phrase.endswith("?")
+
+
+def test_unknown_task_names_the_nearest() -> None:
+    """A typo is answered with what there is."""
+    with pytest.raises(ConfigError, match=r"task='clasification'[\s\S]*'classification'"):
+        generate("clasification")
