@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import transformers
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -189,6 +190,8 @@ def _card(cfg: DictConfig) -> dict[str, Any]:
 
 def _quiet() -> None:
     """Silence what is right but of no use to the reader of a run's output."""
+    transformers.logging.set_verbosity_error()  # its report on a fresh head; lightune looks at the keys itself
+    transformers.logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
@@ -199,6 +202,9 @@ def _quiet() -> None:
         ".*Trying to infer the `batch_size`.*",
         ".*lr_scheduler.step\\(\\)` before.*",
         ".*is_gradient_checkpointing.*",
+        ".*broadcast_buffers.*",
+        ".*when logging on epoch level in distributed setting.*",
+        ".*smaller than the logging interval.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -17,6 +17,9 @@ from lightune.errors import ConfigError, nearest
 from lightune.models.gguf import converted
 
 
+_CAUSAL_PREFIXES = ("model", "transformer")  # what language models call their backbone
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A pretrained model by name, folder, or installed package.
@@ -131,6 +134,28 @@ class Backbone:
             model = auto.from_config(config)
             fresh = {name for name, _ in model.named_parameters()}
             return model, frozenset(fresh & _beside_backbone(model))
+        model, info = self._loaded(auto, config)
+        if _none_loaded(model, info):
+            # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question
+            # answering, `model` elsewhere); transformers then loads nothing, and goes on with random weights.
+            mapping = {rf"^{name}\.": f"{model.base_model_prefix}." for name in _CAUSAL_PREFIXES}
+            model, info = self._loaded(auto, config, key_mapping=mapping)
+            model.config.key_mapping = mapping  # whoever loads an adapter of this model needs it again
+        if _none_loaded(model, info):
+            raise ConfigError(
+                f"model.path={self.path}: its files hold none of the weights of a {type(model).__name__}",
+                "choose another backbone, or type model.pretrained=false for random weights",
+            )
+        resized, head = {name for name, *_ in info["mismatched_keys"]}, _beside_backbone(model)
+        if resized - head:
+            raise ConfigError(
+                f"model.config: the weights of {self.path} have other sizes, first {min(resized - head)}",
+                "leave model.config alone, or type model.pretrained=false for random weights",
+            )
+        # A head that was made for another number of labels starts anew.
+        return model, frozenset(info["missing_keys"]) | frozenset(head if resized else ())
+
+    def _loaded(self, auto: Any, config: PretrainedConfig, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
         model, info = _reading(
             self.path,
             auto,
@@ -140,15 +165,9 @@ class Backbone:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             trust_remote_code=self.trust_remote_code,
+            **options,
         )
-        resized, head = {name for name, *_ in info["mismatched_keys"]}, _beside_backbone(model)
-        if resized - head:
-            raise ConfigError(
-                f"model.config: the weights of {self.path} have other sizes, first {min(resized - head)}",
-                "leave model.config alone, or type model.pretrained=false for random weights",
-            )
-        # A head that was made for another number of labels starts anew.
-        return model, frozenset(info["missing_keys"]) | frozenset(head if resized else ())
+        return model, info
 
     def _auto(self, auto_class: str, config: PretrainedConfig) -> Any:
         auto = getattr(transformers, auto_class)
@@ -187,6 +206,11 @@ def _put_space_before_words(tokenizer: Any) -> None:
     backend = tokenizer.backend_tokenizer
     steps = [normalizers.Prepend(" "), *([backend.normalizer] if backend.normalizer else [])]
     backend.normalizer = normalizers.Sequence(steps)
+
+
+def _none_loaded(model: PreTrainedModel, info: Mapping[str, Any]) -> bool:
+    backbone = {name for name, _ in model.named_parameters()} - _beside_backbone(model)
+    return backbone <= set(info["missing_keys"])
 
 
 def _beside_backbone(model: PreTrainedModel) -> set[str]:

@@ -44,7 +44,7 @@ from transformers import AutoConfig, AutoTokenizer, {auto}
 folder = "."  # this folder: adapter and head; the backbone is loaded from where it was
 base = PeftConfig.from_pretrained(folder).base_model_name_or_path
 config = AutoConfig.from_pretrained(folder)  # knows the labels
-backbone = {auto}.from_pretrained(base, config=config)
+backbone = {auto}.from_pretrained(base, config=config{mapping})
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = PeftModel.from_pretrained(backbone, folder)"""
 
@@ -81,6 +81,8 @@ def write(
 def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float]) -> str:
     adapter = isinstance(model, PeftModel)
     counts = parameter_counts(model)
+    config: Any = model.config
+    mapping = ", key_mapping=config.key_mapping" if hasattr(config, "key_mapping") else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
     return _CARD.format(
         library="peft" if adapter else "transformers",
@@ -91,7 +93,7 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float])
         trained=counts["trainable"],
         total=counts["total"],
         metrics="\n".join(rows),
-        usage=(_ADAPTER if adapter else _FULL).format(auto=task.auto_class),
+        usage=(_ADAPTER if adapter else _FULL).format(auto=task.auto_class, mapping=mapping),
     )
 
 

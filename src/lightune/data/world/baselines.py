@@ -210,13 +210,13 @@ def measure(task: str, seed: int = 0) -> dict[str, float]:
     return {run.__name__: score(run(data["train"], data["test"]), data["test"]) for run in chosen}
 
 
-def main() -> None:
-    """Print a Markdown table of all baselines."""
+def table(seed: int = 0) -> str:
+    """Return a Markdown table of all baselines."""
     lines = ["| task | measure | baseline | test |", "|---|---|---|---:|"]
     for task, (name, _, _) in BASELINES.items():
-        lines += [f"| {task} | {name} | {run} | {score:.3f} |" for run, score in measure(task).items()]
-    sys.stdout.write("\n".join(lines) + "\n")
+        lines += [f"| {task} | {name} | `{run}` | {score:.3f} |" for run, score in measure(task, seed).items()]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.write(table())
