@@ -197,8 +197,8 @@ def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the optimiser's partial, and the rates that go into parameter groups."""
     node = plain(cfg.optimizer)
     rates = {"lr": node["lr"], "weight_decay": node.get("weight_decay", 0.0), "head_lr": node.pop("head_lr", None)}
-    if str(cfg.trainer.precision).startswith("16") and node.get("fused"):
-        node["fused"] = False  # a fused step unscales float16 gradients itself, after they should have been clipped
+    if str(cfg.trainer.precision).endswith("mixed") and node.get("fused"):
+        node["fused"] = False  # a fused step may unscale gradients itself, so Lightning refuses to clip them before
     return build(node, "optimizer"), rates
 
 

@@ -71,8 +71,8 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
         **_measured(experiment, began),
     }
     found = {key: value for key, value in found.items() if value is not None}
-    if experiment.trainer.is_global_zero and not cfg.trainer.fast_dev_run:
-        _write_results(cfg, experiment, found)
+    if experiment.trainer.is_global_zero:
+        (_write_results if not cfg.trainer.fast_dev_run else overview.after_trial)(cfg, experiment, found)
     value = found.get(f"val/{experiment.task.monitor}")
     return None if value is None else float(value)
 

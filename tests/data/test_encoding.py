@@ -174,7 +174,8 @@ def _module(path: Path, name: str, code: str) -> ModuleType:
     file = path / f"{name}.py"
     file.write_text(code)
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

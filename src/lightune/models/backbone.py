@@ -16,7 +16,6 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from lightune.errors import ConfigError, nearest
 from lightune.models.gguf import converted
 
-
 _CAUSAL_PREFIXES = ("model", "transformer")  # what language models call their backbone
 
 

@@ -106,6 +106,12 @@ def after_training(folder: Path, experiment: Experiment, found: Mapping[str, Any
         )
 
 
+def after_trial(cfg: DictConfig, experiment: Experiment, found: Mapping[str, Any]) -> None:
+    """Print what a ``fast_dev_run`` found, which leaves nothing behind."""
+    _metrics("One batch of everything", "test", found)
+    show.note("It runs. Nothing was kept; leave out debug=fast_dev_run to train.")
+
+
 def after_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
     """Print an evaluation's results and where they lie."""
     _metrics(f"{split}, {len(experiment.module.evaluations[split].predictions):,} examples", split, found)

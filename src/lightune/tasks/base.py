@@ -8,7 +8,7 @@ rebuild.
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -60,15 +60,29 @@ class Prediction:
 
 
 class Task(Protocol):
-    """What lightune's module, data and reports ask of a task."""
+    """What lightune's module, data and reports ask of a task.
 
-    name: str
-    monitor: str
-    auto_class: str
-    peft_type: str
-    pretokenized: bool
-    padding: Mapping[str, int]
-    eval_only: Sequence[str]
+    Attributes:
+        auto_class: Name of the transformers auto class that builds the model.
+        peft_type: peft's name of the task.
+        pretokenized: Whether the tokenizer is given lists of words.
+        padding: Column → what fills it up in a batch.
+        eval_only: Columns that training does not read.
+    """
+
+    auto_class: ClassVar[str]
+    peft_type: ClassVar[str]
+    pretokenized: ClassVar[bool]
+    padding: ClassVar[Mapping[str, int]]
+    eval_only: ClassVar[Sequence[str]]
+
+    @property
+    def name(self) -> str:
+        """Return the task's name."""
+
+    @property
+    def monitor(self) -> str:
+        """Return the validation metric that picks the best checkpoint."""
 
     def read(self, table: Table) -> Table:
         """Return the table with canonical columns, each row checked."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -61,7 +61,7 @@ class Classification:
                 raise DataError(f"{read.locate(index)}: the label is empty", "fill it in, or leave the row out")
         return read
 
-    def with_labels(self, train: Table) -> "Classification":
+    def with_labels(self, train: Table) -> Self:
         """Return the task with the labels of the training rows, unless they were given."""
         labels = sorted_labels({row["label"] for row in train.rows}, self.labels)
         if len(labels) < 2:

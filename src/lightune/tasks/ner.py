@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -65,7 +65,7 @@ class EntityRecognition:
             _check_form(row["tags"], read.locate(index))
         return read
 
-    def with_labels(self, train: Table) -> "EntityRecognition":
+    def with_labels(self, train: Table) -> Self:
         """Return the task with the tags of the training rows, unless they were given."""
         labels = sorted_labels({tag for row in train.rows for tag in row["tags"]} | {OUTSIDE}, self.labels)
         if labels == (OUTSIDE,):

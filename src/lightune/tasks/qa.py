@@ -1,8 +1,9 @@
 """Extractive question answering: the answer is a span of the passage."""
 
+import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class QuestionAnswering:
             row["answers"] = _checked_answers(row, read.locate(index))
         return read
 
-    def with_labels(self, train: Table) -> "QuestionAnswering":
+    def with_labels(self, train: Table) -> Self:
         """Return the task itself: spans need no label names."""
         return self
 
@@ -94,7 +95,10 @@ class QuestionAnswering:
         offsets = encoded.pop("offset_mapping")
         columns: dict[str, list[Any]] = {key: v for key, v in encoded.items() if key != "attention_mask"}
         spans = [_context_offsets(offsets[i], encoded.sequence_ids(i)) for i in range(len(origin))]
-        answers = [_answer_tokens(*span, rows["answers"][e]) for span, e in zip(spans, origin, strict=True)]
+        answers = [
+            _answer_tokens(*span, rows["answers"][e], begins=e != before, ends_it=e != after)
+            for span, before, e, after in zip(spans, [None, *origin[:-1]], origin, [*origin[1:], None], strict=True)
+        ]
         columns["char_starts"], columns["char_ends"] = [s for s, _ in spans], [e for _, e in spans]
         columns["start"], columns["end"] = [s for s, _ in answers], [e for _, e in answers]
         columns["example"] = [rows["example"][e] for e in origin]
@@ -161,7 +165,11 @@ def best_spans(start: Tensor, end: Tensor, inside: Tensor, longest: int) -> tupl
 
 
 def _answer(example: int, row: Row, score: float, first: int, last: int) -> Prediction:
-    text = row["context"][first:last].strip() if first >= 0 else ""  # byte-level tokens begin with a space
+    context = row["context"]
+    # Tokenizers that strip accents leave a combining mark after the last letter outside the token.
+    while last < len(context) and unicodedata.category(context[last]).startswith("M"):
+        last += 1
+    text = context[first:last].strip() if first >= 0 else ""  # byte-level tokens begin with a space
     references = row["answers"]["text"]
     scores = {"score": score, "exact_match": exact_match(text, references), "f1": f1(text, references)}
     return Prediction(example, row["id"], text, references, scores)
@@ -234,8 +242,18 @@ def _context_offsets(
     )
 
 
-def _answer_tokens(starts: Sequence[int], ends: Sequence[int], answers: Mapping[str, Sequence[Any]]) -> tuple[int, int]:
-    """Return first and last token of the first answer, or 0 and 0 where the window does not hold all of it."""
+def _answer_tokens(
+    starts: Sequence[int], ends: Sequence[int], answers: Mapping[str, Sequence[Any]], begins: bool, ends_it: bool
+) -> tuple[int, int]:
+    """Return first and last token of the first answer, or 0 and 0 where the window does not hold all of it.
+
+    Args:
+        starts: First character of each token, -1 outside the passage.
+        ends: End character of each token.
+        answers: Of the example.
+        begins: Whether the passage begins with this window.
+        ends_it: Whether it ends with this window.
+    """
     text = answers["text"][0]
     begin = answers["answer_start"][0] + len(text) - len(text.lstrip())
     stop = begin + len(text.strip())
@@ -243,8 +261,9 @@ def _answer_tokens(starts: Sequence[int], ends: Sequence[int], answers: Mapping[
     tokens = [i for i in inside if starts[i] < stop and ends[i] > begin]
     if not tokens:
         return 0, 0
-    # Tokenizers drop some characters (control characters, say), so it is only at a window's edge that an end which
-    # no token covers tells of a cut.
+    # Tokenizers drop some characters (control characters, say), so it is only at the edge between two windows that an
+    # end which no token covers tells of a cut.
     first, last = tokens[0], tokens[-1]
-    whole = (first > inside[0] or starts[first] <= begin) and (last < inside[-1] or ends[last] >= stop)
+    whole_before = begins or first > inside[0] or starts[first] <= begin
+    whole = whole_before and (ends_it or last < inside[-1] or ends[last] >= stop)
     return (first, last) if whole else (0, 0)
