@@ -5,7 +5,7 @@
 
 The two sides take turns, each run a process of its own, on the same rows with the same model, epochs, batch size and
 learning rate. Finished runs are kept in ``--output``, one JSON line each, and are not run again; ``--table`` prints
-what is there and runs nothing. ``DATA`` (or the variable LIGHTUNE_DATA) is a folder with ``squad/``, ``banking77/``,
+what is there and runs nothing. ``DATA`` (or the variable LIGHTUNE_DATA or DATA) is a folder with ``squad/``, ``banking77/``,
 ``sick/`` and ``wnut17/``; ``hf_jobs.py`` says which files and settings.
 
 Training, validation and test seconds and metrics are each side's own; wall-clock seconds and peak memory of the whole
@@ -45,14 +45,15 @@ COSTS = {
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("LIGHTUNE_DATA"), help="the data folder")
+    data = os.environ.get("LIGHTUNE_DATA") or os.environ.get("DATA") or None
+    parser.add_argument("--data", type=Path, default=data, help="the data folder")
     parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
     parser.add_argument("--peft", nargs="+", choices=["lora", "full"], default=["lora", "full"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--epochs", type=int, help="instead of the job's own number, for a quick look")
     parser.add_argument("--eval-batch-size", type=int, default=32)
-    parser.add_argument("--output", type=Path, required=True, help="JSON lines, one per finished run")
+    parser.add_argument("--output", type=Path, default=Path("runs/compare_hf.jsonl"), help="JSON lines, one a run")
     parser.add_argument("--table", action="store_true", help="print the table of what is finished and run nothing")
     options = parser.parse_args()
     if options.data is None and not options.table:
@@ -117,6 +118,7 @@ def run_all(options: argparse.Namespace) -> int:
         How many runs failed.
     """
     failures = 0
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     for run in wanted(options):
         for side in options.sides:
             if any(run.identity(side).items() <= row.items() for row in finished(options.output)):

@@ -14,7 +14,7 @@ from peft import TaskType
 from hf_data import Row
 
 Array = NDArray[Any]
-Columns = dict[str, list[Any]]
+Batch = dict[str, list[Any]]
 Collator = Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
 
 
@@ -46,7 +46,7 @@ class HfTask(Protocol):
         """Return what ``from_pretrained`` needs besides the model's folder."""
         ...
 
-    def encode(self, batch: Columns) -> Columns:
+    def encode(self, batch: Batch) -> Batch:
         """Turn a batch of rows into features; each carries its ``length``."""
         ...
 

@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from hf_base import Collator, Columns, Encoded, without_length
+from hf_base import Batch, Collator, Encoded, without_length
 from hf_data import Row
 
 IGNORED = -100
@@ -43,7 +43,7 @@ class ClassificationTask:
         """Return the number of labels and their names."""
         return {"num_labels": len(self.labels), "id2label": dict(enumerate(self.labels)), "label2id": self.index}
 
-    def encode(self, batch: Columns) -> Columns:
+    def encode(self, batch: Batch) -> Batch:
         """Tokenise texts, truncating the longer part first."""
         pair = batch.get("text_pair")
         encoding = self.tokenizer(batch["text"], pair, truncation=True, max_length=self.max_length)
@@ -99,7 +99,7 @@ class NerTask:
         """Return the number of tags and their names."""
         return {"num_labels": len(self.tags), "id2label": dict(enumerate(self.tags)), "label2id": self.index}
 
-    def encode(self, batch: Columns) -> Columns:
+    def encode(self, batch: Batch) -> Batch:
         """Tokenise words; a tag stands at each word's first token and -100 everywhere else."""
         encoding = self.tokenizer(
             batch["tokens"], is_split_into_words=True, truncation=True, max_length=self.max_length

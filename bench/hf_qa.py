@@ -10,7 +10,7 @@ import numpy as np
 from peft import TaskType
 from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from hf_base import Array, Collator, Columns, Encoded, without_length
+from hf_base import Array, Batch, Collator, Encoded, without_length
 
 STRIDE = 128
 N_BEST = 20
@@ -36,7 +36,7 @@ class QaTask:
         """Return nothing: the head's size is fixed."""
         return {}
 
-    def encode(self, batch: Columns) -> Columns:
+    def encode(self, batch: Batch) -> Batch:
         """Cut (question, passage) pairs into windows and mark the first answer's tokens in each."""
         encoding = self.tokenizer(
             batch["question"],

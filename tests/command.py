@@ -56,12 +56,15 @@ def run(script: str, arguments: Sequence[str], folder: Path) -> Outcome:
     """
     out, err = io.StringIO(), io.StringIO()
     status: object = 0
-    with _process_of_its_own(folder, [f"{script}.py", *arguments]):
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
-            except SystemExit as end:
-                status = end.code
+    with (
+        _process_of_its_own(folder, [str(ROOT / f"{script}.py"), *arguments]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as end:
+            status = end.code
     return Outcome(status if isinstance(status, int) else int(status is not None), out.getvalue(), err.getvalue())
 
 

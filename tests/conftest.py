@@ -37,7 +37,6 @@ SENTENCES = (
 def _set_environment() -> None:
     """Keep libraries off the network and out of the user's caches; what is set already stays."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # a worker inherits the environment of the process that started it
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
         return
     scratch = tempfile.mkdtemp(prefix="lightune-tests-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
@@ -46,6 +45,7 @@ def _set_environment() -> None:
         "HF_HOME": f"{scratch}/huggingface",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "LIGHTUNE_CACHE": f"{scratch}/lightune",
+        "OMP_NUM_THREADS": "1",  # tiny models gain nothing from threads, and wait long for them on a busy machine
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
         "WANDB_MODE": "offline",
@@ -121,5 +121,5 @@ def byte_level_tokenizer() -> "PreTrainedTokenizerFast":
 def processes() -> ForkServerContext:
     """Return a context whose processes begin with torch and transformers imported, once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightune.data.module", "lightune.evaluation"])
+    context.set_forkserver_preload(["lightune.evaluation", "lightune.models"])
     return context

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from lightune import check, machine
+from lightune import machine, preflight
 from lightune.adapt import Adaptation
 from lightune.callbacks import RandomState, Stopwatch
 from lightune.checkpoint import AtomicCheckpointIO
@@ -27,7 +27,6 @@ from lightune.data.table import Table
 from lightune.evaluation import Evaluation
 from lightune.instantiate import build, plain
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of
 from lightune.module import FineTuner
 from lightune.report import show
 from lightune.report.history import HistoryLogger
@@ -77,11 +76,16 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     optimizer, rates = _optimizer(cfg)
     scheduler = build(cfg.scheduler, "scheduler")
     task, tables = examples(cfg, need)
-    tokenizer = backbone.tokenizer(task.pretokenized)
     config = backbone.read_config(**task.head_config())
-    _check_fit(cfg, task, backbone, adaptation, config)
+    preflight.check_fit(task, backbone, adaptation, config)
+    tokenizer = backbone.tokenizer(task.pretokenized)
+    preflight.check_monitors(task, _watched(cfg))
+    stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
+    trainer = _trainer(cfg, stopwatch, history, need)
     splits = _features(cfg, task, tables, tokenizer, config)
     data = _data(cfg, task, splits, tokenizer)
+    if "train" in need:
+        preflight.check_schedule(optimizer, scheduler, preflight.planned_steps(trainer, data)[1])
     model = _adapted(cfg, task, backbone, adaptation, config)
     module = FineTuner(
         task,
@@ -93,10 +97,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         card=_completed(card, task),
         everything=not backbone.pretrained,
     )
-    stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
-    return Experiment(
-        task, backbone, tokenizer, data, module, _trainer(cfg, stopwatch, history, need), stopwatch, history
-    )
+    return Experiment(task, backbone, tokenizer, data, module, trainer, stopwatch, history)
 
 
 def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
@@ -137,17 +138,10 @@ def _limited(table: Table, limit: int | None) -> Table:
     return table if limit is None else table.take(range(min(limit, len(table))))
 
 
-def _check_fit(
-    cfg: DictConfig, task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig
-) -> None:
-    takes = check.ARCHITECTURES.get(task.name)
-    error = check.architecture_error(task.name, takes, architecture_of(config)) if takes else None
-    if error:
-        raise error
-    skeleton = backbone.skeleton(task.auto_class, config)
-    inside = {f"{skeleton.base_model_prefix}"}
-    head = [name for name, _ in skeleton.named_children() if name not in inside]
-    adaptation.check(skeleton, head)
+def _watched(cfg: DictConfig) -> dict[str, str]:
+    """Return what each callback monitors."""
+    nodes = plain(cfg.callbacks) or {}
+    return {name: str(node["monitor"]) for name, node in nodes.items() if node and node.get("monitor")}
 
 
 def _features(

@@ -5,8 +5,9 @@ raised. What only the model's own files can tell (its architecture where the con
 names) is checked in the assembly room before weights are loaded.
 """
 
+import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,39 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from lightune import machine
 from lightune.errors import ConfigError, nearest
 
+SPLITS = ("train", "val", "test")
 Rule = Callable[[DictConfig], Iterator[ConfigError]]
 
 
-def check(cfg: DictConfig, typed: Iterable[str] = (), multirun: bool = False) -> None:
+def check(cfg: DictConfig, multirun: bool = False) -> None:
     """Refuse a configuration that cannot work.
 
     Args:
         cfg: The composed configuration.
-        typed: The overrides as the user typed them.
         multirun: Whether Hydra runs several jobs inside this process.
 
     Raises:
         ConfigError: The first thing that is wrong, with what to type instead.
     """
-    for error in _unknown_additions(cfg, typed):
-        raise error
     for rule in RULES:
         for error in rule(cfg):
             raise error
     if multirun:
-        for error in _ranks_in_multirun(cfg):
-            raise error
+        check_multirun(cfg)
     _warn_of_slow_precision(cfg)
+
+
+def check_multirun(cfg: DictConfig) -> None:
+    """Refuse what cannot be done by several jobs inside one process.
+
+    Args:
+        cfg: The configuration of one job, or what all of them share.
+
+    Raises:
+        ConfigError: Each rank of a distributed job would start the whole multirun again.
+    """
+    for error in _ranks_in_multirun(cfg):
+        raise error
 
 
 def architecture_error(task: str, takes: Iterable[str], architecture: str | None) -> ConfigError | None:
@@ -62,33 +73,17 @@ def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
 
 
 def _missing_values(cfg: DictConfig) -> Iterator[ConfigError]:
-    missing = OmegaConf.missing_keys(cfg)
-    for key in sorted(missing):
+    for key in _missing(OmegaConf.to_container(cfg, resolve=False), ""):
         yield ConfigError(f"{key}: a value is needed", f"type {key}=…")
 
 
-# key → (what it has to be, in words; the test)
-_NUMBERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "seed": ("a whole number from 0 to 4294967295", lambda v: _whole(v) and 0 <= v < 2**32),
-    "data.batch_size": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "data.eval_batch_size": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "data.max_length": ("a whole number of at least 8", lambda v: _whole(v) and v >= 8),
-    "data.num_workers": ("a whole number of at least 0", lambda v: _whole(v) and v >= 0),
-    "data.tokens_per_batch": ("null or a whole number of at least 1", lambda v: v is None or (_whole(v) and v >= 1)),
-    "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0),
-    "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0),
-    "trainer.accumulate_grad_batches": ("a whole number of at least 1", lambda v: _whole(v) and v >= 1),
-    "trainer.max_epochs": (
-        "null, -1 or a whole number of at least 1",
-        lambda v: v in (None, -1) or (_whole(v) and v >= 1),
-    ),
-    "trainer.max_steps": ("-1 or a whole number of at least 1", lambda v: v == -1 or (_whole(v) and v >= 1)),
-    "trainer.gradient_clip_val": ("null or a number of at least 0", lambda v: v is None or (_number(v) and v >= 0)),
-    "scheduler.warmup": (
-        "a share below 1 (0.1) or a whole number of steps (100)",
-        lambda v: _number(v) and v >= 0 and (_whole(v) or v < 1),
-    ),
-}
+def _missing(node: Any, place: str) -> Iterator[str]:
+    """Yield the place of every ``???``."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _missing(value, f"{place}.{key}" if place else str(key))
+    elif node == "???":
+        yield place
 
 
 def _whole(value: Any) -> bool:
@@ -99,12 +94,53 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+# What a number has to be, in words; the test; one that passes.
+_Expected = tuple[str, Callable[[Any], bool], object]
+_POSITIVE: _Expected = ("a whole number of at least 1", lambda v: _whole(v) and v >= 1, 16)
+_OR_NULL: _Expected = ("null or a whole number of at least 1", lambda v: v is None or (_whole(v) and v >= 1), 1000)
+_NUMBERS: dict[str, _Expected] = {
+    "seed": ("a whole number from 0 to 4294967295", lambda v: _whole(v) and 0 <= v < 2**32, 42),
+    "data.batch_size": _POSITIVE,
+    "data.eval_batch_size": _POSITIVE,
+    "data.max_length": ("a whole number of at least 8", lambda v: _whole(v) and v >= 8, 384),
+    "data.num_workers": ("a whole number of at least 0", lambda v: _whole(v) and v >= 0, 0),
+    "data.tokens_per_batch": _OR_NULL,
+    "data.pad_to_multiple_of": _OR_NULL,
+    **{f"data.limit.{split}": _OR_NULL for split in SPLITS},
+    "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0, "1e-4"),
+    "optimizer.head_lr": ("null or a number above 0", lambda v: v is None or (_number(v) and v > 0), "1e-3"),
+    "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0, 0.01),
+    "trainer.accumulate_grad_batches": _POSITIVE,
+    "trainer.max_epochs": (
+        "null, -1 or a whole number of at least 1",
+        lambda v: v in (None, -1) or (_whole(v) and v >= 1),
+        3,
+    ),
+    "trainer.max_steps": ("-1 or a whole number of at least 1", lambda v: v == -1 or (_whole(v) and v >= 1), 1000),
+    "trainer.gradient_clip_val": (
+        "null or a number of at least 0",
+        lambda v: v is None or (_number(v) and v >= 0),
+        1.0,
+    ),
+    "scheduler.warmup": (
+        "a share below 1 (0.1) or a whole number of steps (100)",
+        lambda v: _number(v) and v >= 0 and (_whole(v) or v < 1),
+        0.1,
+    ),
+}
+
+
 def _number_ranges(cfg: DictConfig) -> Iterator[ConfigError]:
     absent = object()
-    for key, (expected, holds) in _NUMBERS.items():
+    for key, (expected, holds, example) in _NUMBERS.items():
         value = OmegaConf.select(cfg, key, default=absent)
         if value is not absent and not holds(value):
-            yield ConfigError(f"{key}={value}: expected {expected}", f"type {key}=<{expected}>")
+            yield ConfigError(f"{key}={value}: expected {expected}", f"type for instance {key}={example}")
+
+
+def _has_a_folder(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.run_dir is None and "checkpoint" not in cfg:
+        yield ConfigError("run_dir=null: a run needs a folder", "type run_dir=<folder>, or leave it out")
 
 
 def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -113,22 +149,28 @@ def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
 
 
 def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
-    shares = cfg.data.split
-    if set(shares) != {"train", "val", "test"} or abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) <= 0:
+    shares = [cfg.data.split.get(split) for split in SPLITS]
+    if not all(map(_number, shares)) or abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
         yield ConfigError(
-            f"data.split={dict(shares)}: the shares of train, val and test must each be above 0 and sum to 1",
+            f"data.split={dict(cfg.data.split)}: the shares of train, val and test must each be above 0 and sum to 1",
             "type data.split.train=0.8 data.split.val=0.1 data.split.test=0.1",
         )
 
 
 def _files_exist(cfg: DictConfig) -> Iterator[ConfigError]:
-    for split in ("train", "val", "test"):
+    for split in _read_splits(cfg):
         for name in _paths(OmegaConf.select(cfg, f"data.source.{split}")):
             path = Path(name).expanduser()
             if not path.exists() and not any(mark in name for mark in "*?["):
                 folder = path.parent if path.parent.is_dir() else Path()
                 remedy = f"in {folder}/, {nearest(path.name, (entry.name for entry in folder.iterdir()))}"
                 yield ConfigError(f"data.{split}={name}: there is no such file", remedy)
+
+
+def _read_splits(cfg: DictConfig) -> tuple[str, ...]:
+    """Return the splits whose files are read: an evaluation opens no other where its own is given."""
+    split = cfg.get("split")
+    return (split,) if split and OmegaConf.select(cfg, f"data.source.{split}") is not None else SPLITS
 
 
 def _paths(value: Any) -> list[str]:
@@ -149,8 +191,8 @@ def _files_named(cfg: DictConfig) -> Iterator[ConfigError]:
 
 def _split_exists(cfg: DictConfig) -> Iterator[ConfigError]:
     split = cfg.get("split", "test")
-    if split not in ("train", "val", "test"):
-        yield ConfigError(f"split={split}: there is no such split", nearest(split, ("train", "val", "test")))
+    if split not in SPLITS:
+        yield ConfigError(f"split={split}: there is no such split", nearest(split, SPLITS))
 
 
 def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -172,7 +214,8 @@ def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
 
 def _strategy_name(cfg: DictConfig) -> str:
     strategy = cfg.trainer.strategy
-    return strategy if isinstance(strategy, str) else str(strategy.get("_target_", "")).rpartition(".")[2].lower()
+    named = strategy.get("_target_", "") if isinstance(strategy, DictConfig) else strategy
+    return str(named).rpartition(".")[2].lower()
 
 
 def _ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -184,20 +227,49 @@ def _ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
-def _unknown_additions(cfg: DictConfig, typed: Iterable[str]) -> Iterator[ConfigError]:
-    """A ``+key=value`` adds whatever it names; at the top level nothing would ever read it."""
-    known = KEYS | {"checkpoint", "split"}
-    for override in typed:
-        key = override.lstrip("+").split("=", 1)[0].split("@")[0]
-        top = key.replace("/", ".").split(".")[0]
-        if override.startswith("+") and top not in known:
-            yield ConfigError(f"+{key}: nothing reads a key of that name", nearest(top, known))
+# What is read of each place whose node is not the argument list of a class: those are compared with its signature.
+KEYS = {
+    "": frozenset(
+        "paths task data model peft optimizer scheduler trainer callbacks logger name run_dir seed resume trust "
+        "checkpoint split".split()
+    ),
+    "paths": frozenset(("runs", "cache")),
+    "data": frozenset(
+        "source split epochs max_length batch_size eval_batch_size tokens_per_batch num_workers pad_to_multiple_of "
+        "limit".split()
+    ),
+    "data.limit": frozenset(SPLITS),
+    "data.split": frozenset(SPLITS),
+}
 
 
-KEYS = frozenset(
-    "paths task data model peft optimizer scheduler precision strategy trainer callbacks logger experiment debug hydra "
-    "hparams_search name run_dir seed resume trust".split()
-)
+def _unknown_keys(cfg: DictConfig) -> Iterator[ConfigError]:
+    """A ``+key=value``, or a key in a file of one's own, adds whatever it names, even what nothing will ever read."""
+    used = referred(OmegaConf.to_container(cfg, resolve=False)) | {f"data.{key}" for key in cfg.data.source}
+    for place, known in KEYS.items():
+        prefix = f"{place}." if place else ""
+        node = OmegaConf.select(cfg, place) if place else cfg
+        if not isinstance(node, DictConfig):
+            yield ConfigError(f"{place}={node}: expected named values", f"type {prefix}{max(known)}=…")
+            continue
+        for key in map(str, node):
+            if key not in known and f"{prefix}{key}" not in used:
+                yield ConfigError(f"{prefix}{key}: nothing reads a key of that name", nearest(key, known))
+
+
+def referred(node: Any) -> set[str]:
+    """Return the places that interpolations inside an unresolved node may refer to: ``${data.path}`` gives data.path.
+
+    Args:
+        node: Plain data whose interpolations are not resolved.
+    """
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list):
+        return set().union(*map(referred, node))
+    return (
+        {name.strip(".") for name in re.findall(r"[\w.]+", node)} if isinstance(node, str) and "${" in node else set()
+    )
 
 
 def _warn_of_slow_precision(cfg: DictConfig) -> None:
@@ -211,8 +283,10 @@ def _warn_of_slow_precision(cfg: DictConfig) -> None:
 
 
 RULES: tuple[Rule, ...] = (
+    _unknown_keys,
     _missing_values,
     _number_ranges,
+    _has_a_folder,
     _ends_somewhere,
     _split_fractions,
     _split_exists,

@@ -6,25 +6,31 @@ folder is decided once, so that every rank of a distributed run writes to the sa
 """
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightune import checkpoint_card
-from lightune.check import check
-from lightune.continuation import refuse_other_choices
-from lightune.errors import ConfigError, UserError, nearest
+from lightune import checkpoint_card, machine, overrides
+from lightune.check import check, check_multirun
+from lightune.continuation import refuse_other_choices, refuse_presets
+from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
-# The verbs of `lightune.run` that continue from an earlier run, by the key that names it.
+# The keys that continue from an earlier run.
 _CONTINUES = ("resume", "checkpoint")
+# What a user can mend.
+_MENDABLE = (UserError, HydraException, OmegaConfBaseException)
+_NO_NULL = "Config group override must be a string or a list"  # Hydra's words for callbacks=null, a bare ValueError
 
 
 def guard(main: Callable[[], Any], must_have: str = "") -> None:
@@ -34,21 +40,35 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
         main: The function that ``@hydra.main`` decorated.
         must_have: A key that has to be typed, such as ``checkpoint``.
     """
-    wants_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    # The other ranks of a run inherit the variable from this process, which sets it below.
+    wants_traceback = bool(os.environ.get("HYDRA_FULL_ERROR")) and machine.is_first_process()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and what is shown is decided here
     OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
+    _share_config_store()
     try:
         sys.argv[1:] = with_earlier_overrides(sys.argv[1:], must_have)
         main()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except _MENDABLE as error:
         if wants_traceback:
             raise
         fail(explain(error))
+    except ValueError as error:
+        if wants_traceback or _NO_NULL not in str(error):
+            raise
+        fail(ConfigError("a config group cannot be null", "type the name of an option, such as callbacks=none"))
 
 
 def metric_mode(monitor: str) -> str:
     """Return ``min`` for a loss or a perplexity, ``max`` for every other metric."""
     return "min" if any(word in monitor for word in ("loss", "perplexity")) else "max"
+
+
+def _share_config_store() -> None:
+    """Let the copies that Hydra makes of its repository share the one ConfigStore, which hands out copies itself.
+
+    ``--help`` copies the repository once for each config group, and most of its time went there.
+    """
+    setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010  # mypy knows no such method
 
 
 def run(verb: str, cfg: DictConfig) -> float | None:
@@ -63,12 +83,12 @@ def run(verb: str, cfg: DictConfig) -> float | None:
     """
     try:
         settle_run_dir(cfg)
-        check(cfg, typed=list(HydraConfig.get().overrides.task), multirun=_is_multirun())
+        check(cfg, multirun=_is_multirun())
         return getattr(import_module("lightune.run"), verb)(cfg)
-    except UserError as error:
+    except _MENDABLE as error:
         if _is_multirun():
             raise  # the sweep decides what a failed job means
-        fail(error)
+        fail(explain(error))
 
 
 def fail(error: UserError) -> NoReturn:
@@ -82,25 +102,43 @@ def _is_multirun() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+class CheckMultirun(Callback):
+    """Hydra's callback that refuses a multirun before its first job begins."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what no job of a multirun can do."""
+        try:
+            check_multirun(config)
+        except UserError as error:  # Hydra would make a warning of it
+            fail(error)
+
+
 def settle_run_dir(cfg: DictConfig) -> None:
-    """Fix the run folder for this process and for the ranks it will start by running its own command again."""
+    """Fix the run folder for this process and for the ranks it will start by running its own command again.
+
+    The jobs of a multirun get a folder each, ``trial_0000`` and so on, unless ``run_dir`` itself varies.
+    """
     if cfg.run_dir is None:
         return
-    folder = Path(cfg.run_dir)
-    if _is_multirun() and not _typed(sys.argv[1:], "run_dir"):
-        folder /= f"trial_{int(HydraConfig.get().job.num):04d}"
+    folder = Path(cfg.run_dir).expanduser()
+    if _is_multirun():
+        varies = overrides.is_sweep(sys.argv[1:], "run_dir") or "${" in (overrides.typed(sys.argv[1:], "run_dir") or "")
+        folder /= "" if varies else f"trial_{int(HydraConfig.get().job.num):04d}"
     cfg.run_dir = str(folder.absolute())
     if not _is_multirun():
-        sys.argv[1:] = [*(a for a in sys.argv[1:] if not a.startswith("run_dir=")), f"run_dir={quoted(cfg.run_dir)}"]
+        sys.argv[1:] = _placed(sys.argv[1:], run_dir=cfg.run_dir)
 
 
-def quoted(value: str) -> str:
-    """Quote a value for Hydra's override grammar."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _placed(arguments: Sequence[str], **values: str) -> list[str]:
+    """Return a command line on which these keys have these values, whatever was typed for them."""
+    others = [a for a in arguments if not a.startswith(tuple(f"{key}=" for key in values))]
+    return [*others, *(f"{key}={overrides.quoted(value)}" for key, value in values.items())]
 
 
-def with_earlier_overrides(arguments: list[str], must_have: str = "") -> list[str]:
+def with_earlier_overrides(arguments: Sequence[str], must_have: str = "") -> list[str]:
     """Put the overrides of the run that is continued before the typed ones.
+
+    A rank of a distributed run gets the result as its own command line, so doing it again changes nothing.
 
     Args:
         arguments: The command line without the script.
@@ -110,59 +148,86 @@ def with_earlier_overrides(arguments: list[str], must_have: str = "") -> list[st
         The command line that composes the earlier run's choices, changed by what was typed.
 
     Raises:
-        ConfigError: The key that must be typed is missing.
+        ConfigError: The key that must be typed is missing, or names several runs.
         CheckpointError: The run or checkpoint that was named does not exist or is damaged.
     """
-    if must_have and not _typed(arguments, must_have) and not any(a.startswith("-") for a in arguments):
+    wants_help = any(a.startswith("-") for a in arguments)
+    if must_have and not overrides.typed(arguments, must_have) and not wants_help:
         raise ConfigError(
             f"{must_have}: nothing to evaluate was named", f"type {must_have}=<file, run folder or latest>"
         )
     for key in _CONTINUES:
-        named = _typed(arguments, key)
-        if named and named != "null":
+        if overrides.is_sweep(arguments, key):
+            raise ConfigError(f"{key} names several runs", "name one, and run the command once for each of them")
+        named = overrides.typed(arguments, key)
+        if named:
             return _continue(arguments, key, named)
-    return arguments
+    return list(arguments)
 
 
-def _continue(arguments: list[str], key: str, named: str) -> list[str]:
-    prefer = "last" if key == "resume" else "best"
-    runs = _typed(arguments, "paths.runs") or "runs"
-    only = _typed(arguments, "name") or _typed(arguments, "task")
-    path = checkpoint_card.find(named, prefer=prefer, runs=Path(runs), only=only)
+def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
+    path = _checkpoint(arguments, key, named)
     card = checkpoint_card.read(path)
-    typed = [a for a in arguments if not a.startswith(f"{key}=")]
-    refuse_other_choices(card, {group: value for group in card["choices"] if (value := _typed(typed, group))}, key)
-    replaced = {"run_dir", *_CONTINUES, *map(_key_of, typed)}
-    earlier = [o for o in card["overrides"] if _key_of(o) not in replaced]
-    place = [f"{key}={quoted(str(path))}"]
+    typed = {group: value for group in card["choices"] if (value := overrides.typed(arguments, group))}
+    refuse_other_choices(card, typed, key)
+    refuse_presets(a for a in arguments if "=" in a and a not in card["overrides"])
+    own = {key: str(path)}
     if key == "resume":
-        place.append(f"run_dir={quoted(str(path.parent.parent))}")
-    return [*(a for a in typed if a.startswith("-")), *earlier, *(a for a in typed if not a.startswith("-")), *place]
+        own["run_dir"] = str(path.parent.parent)
+    command = _placed(arguments, **own)
+    replaced = {*map(overrides.key_of, command), "run_dir", *_CONTINUES}
+    earlier = [override for override in card["overrides"] if overrides.key_of(override) not in replaced]
+    place = overrides.first(command)
+    return [*command[:place], *earlier, *command[place:]]
 
 
-def _key_of(override: str) -> str:
-    return override.split("=", 1)[0].lstrip("+~")
-
-
-def _typed(arguments: list[str], key: str) -> str | None:
-    """Return the last value typed for a key, without its quotes."""
-    values = [a.split("=", 1)[1] for a in arguments if a.startswith(f"{key}=")]
-    return values[-1].strip("\"'") if values else None
+def _checkpoint(arguments: Sequence[str], key: str, named: str) -> Path:
+    runs = Path(overrides.typed(arguments, "paths.runs") or "runs")
+    only = overrides.typed(arguments, "name") or overrides.typed(arguments, "task")
+    try:
+        return checkpoint_card.find(named, prefer="last" if key == "resume" else "best", runs=runs, only=only)
+    except CheckpointError as error:
+        raise CheckpointError(f"{key}={error.problem}", error.remedy) from error
 
 
 def explain(error: Exception) -> UserError:
     """Turn an error of the composition into a message that names the nearest right word."""
     if isinstance(error, UserError):
         return error
-    if isinstance(error, MissingConfigException) and error.options is not None:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return ConfigError(f"{group}={option}: there is no such option", nearest(option, error.options))
+        options = error.options if error.options is not None else _options(str(error), group)
+        return ConfigError(f"{group}={option}: there is no such option", nearest(option, options))
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(error, ConfigCompositionException) and isinstance(cause, OmegaConfBaseException):
         parent = cause.parent_node
         known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
         key = str(cause.full_key or cause.key)
-        return ConfigError(f"{key}: there is no such key", nearest(key.rpartition(".")[2], known))
+        return ConfigError(f"{key}: there is no such key", _elsewhere(key) or nearest(key.rpartition(".")[2], known))
     if isinstance(cause, OmegaConfBaseException):
-        return ConfigError(f"{cause.full_key or 'configuration'}: {str(cause).splitlines()[0]}")
+        return ConfigError(f"{cause.full_key or 'configuration'}: {str(cause).splitlines()[0]}", "mend that value")
     return ConfigError(str(error).strip())
+
+
+def _options(message: str, group: str) -> list[str]:
+    """Return the options of a group, from the search path that Hydra's message ends with."""
+    folders = [Path(found) / group for found in re.findall(r"path=file://(.+)", message)]
+    return [file.stem for folder in folders for file in folder.glob("*.yaml")]
+
+
+def _elsewhere(key: str) -> str:
+    """Return which other options of a group have a key, such as data.train, which belongs to data=files."""
+    group, _, name = key.partition(".")
+    files = sorted((Path(sys.argv[0]).parent / "conf" / group).glob("[!_]*.yaml"))
+    having = [file.stem for file in files if re.search(rf"^{re.escape(name)}:", file.read_text("utf-8"), re.MULTILINE)]
+    return f"that key belongs to {' and '.join(f'{group}={option}' for option in having)}" if having else ""
+
+
+def _unreadable(error: OverrideParseException) -> ConfigError:
+    key, _, value = error.override.partition("=")
+    lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing", "See "))]
+    reason = "" if "LexerNoViableAlt" in error.message else f" ({' '.join(lines)})"  # that one draws a picture
+    problem = f"{error.override}: this cannot be read as key=value{reason}"
+    return ConfigError(problem, f"if that is the value as it is meant, type {overrides.word(key, value or '…')}")

@@ -10,11 +10,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import checkpoint_card
-from lightune.errors import CheckpointError
+from lightune.check import referred
+from lightune.errors import CheckpointError, ConfigError
 from lightune.instantiate import as_config, refuse_untrusted
 
-# Groups whose YAML lands in another place of the configuration than their name says.
-_PLACES = {"precision": "trainer", "strategy": "trainer"}
+# Groups whose YAML lands in another place of the configuration than their name says; presets land everywhere.
+_PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
+_PRESETS = ("experiment", "debug", "hparams_search")
 # What belongs to this command rather than to the run that wrote the checkpoint.
 _OWN = ("paths", "run_dir", "resume", "trust", "checkpoint", "split")
 # An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
@@ -38,11 +40,48 @@ def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConf
     refuse_untrusted(saved, cfg.trust)
     typed = [override for override in overrides if override not in card["overrides"]]
     merged = as_config(saved)
-    for place in (*_OWN, *map(_place, typed)):
+    taken = [*_OWN, *map(_place, typed)]
+    for place in (*taken, *_dependents(cfg, taken, known=_leaves(saved))):
         _take(merged, cfg, place)
     if "checkpoint" in cfg:
         _for_evaluation(merged, cfg, typed)
     return merged
+
+
+def _dependents(cfg: DictConfig, taken: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the places whose value is an interpolation that leads to one of those that are taken.
+
+    The saved configuration holds resolved values: a typed ``data.test`` has to reach ``data.source.test`` as well.
+
+    Args:
+        cfg: The composed configuration, not resolved.
+        taken: Places whose composed value is taken.
+        known: Places that the saved configuration has.
+    """
+    leaves = _leaves(OmegaConf.to_container(cfg, resolve=False))
+    found: list[str] = []
+    reached = list(taken)
+    while reached:
+        now = [
+            leaf
+            for leaf, value in leaves.items()
+            if leaf not in found and any(_overlap(name, place) for name in referred(value) for place in reached)
+        ]
+        found += now
+        reached = now
+    return [leaf for leaf in found if leaf in known]
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+
+
+def _leaves(node: Any, place: str = "") -> dict[str, Any]:
+    """Return dotted place → value; a list is a value, and so is an empty mapping."""
+    if not isinstance(node, Mapping) or not node:
+        return {place: node}
+    nested = [_leaves(value, f"{place}.{key}" if place else str(key)) for key, value in node.items()]
+    return {leaf: value for leaves in nested for leaf, value in leaves.items()}
 
 
 def _moved(content: Any, old: str | None, new: str | None) -> Any:
@@ -64,7 +103,7 @@ def _for_evaluation(merged: DictConfig, cfg: DictConfig, typed: Iterable[str]) -
     merged.callbacks = {key: node for key, node in (cfg.callbacks or {}).items() if key == "progress_bar"}
     merged.logger = {}
     # The same numbers want the same precision, unless another one is asked for.
-    if not any(_place(override) in ("trainer", "trainer.precision") and "precision" in override for override in typed):
+    if not any(_place(override) == "trainer.precision" for override in typed):
         merged.trainer.precision = precision
 
 
@@ -93,4 +132,18 @@ def refuse_other_choices(card: Mapping[str, Any], typed: Mapping[str, str], key:
             raise CheckpointError(
                 f"{key}: that checkpoint was trained with {group}={trained}, and {group}={typed[group]} was typed",
                 f"leave out {group}={typed[group]}, or name a checkpoint that fits",
+            )
+
+
+def refuse_presets(typed: Iterable[str]) -> None:
+    """Raise ConfigError where a preset is to be laid over an earlier run: what it would set is not known here.
+
+    Args:
+        typed: Overrides that the earlier run did not have.
+    """
+    for override in typed:
+        if _place(override) in _PRESETS:
+            raise ConfigError(
+                f"{override}: a preset cannot be laid over an earlier run's configuration",
+                "type the keys that it sets, such as trainer.max_epochs=1",
             )

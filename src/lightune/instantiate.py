@@ -84,14 +84,14 @@ def _check_signature(content: Mapping[str, Any], path: str) -> None:
             raise ConfigError(f"{path}.{key}: {name} takes no argument of that name", nearest(key, parameters))
 
 
-def refuse_untrusted(content: Any, trust: Iterable[str]) -> None:
+def refuse_untrusted(content: Any, trust: str | Iterable[str]) -> None:
     """Raise ConfigError where a checkpoint's configuration names code that is not on the list.
 
     Args:
         content: The configuration as plain data.
         trust: Modules that the user trusts besides.
     """
-    modules = tuple(trust)
+    modules = (trust,) if isinstance(trust, str) else tuple(trust)
     for target in _targets(content):
         own = any(target.startswith(f"{module}.") for module in modules)
         if not own and not _is_trusted(target):

@@ -14,7 +14,7 @@ import transformers
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from lightune import __version__, assemble, checkpoint_card, machine
+from lightune import __version__, assemble, checkpoint_card, machine, overrides
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import peak_memory
 from lightune.checkpoint import load_weights
@@ -149,7 +149,7 @@ def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
     if resume is None and machine.is_first_process() and (folder / "config.yaml").exists():
         raise ConfigError(
             f"run_dir={folder}: a run lies there already",
-            f"type resume={folder} to continue it, or another run_dir",
+            f"type {overrides.word('resume', folder)} to continue it, or another run_dir",
         )
 
 

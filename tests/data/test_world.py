@@ -2,12 +2,14 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 import time
 from collections import Counter
 from hashlib import sha256
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -201,6 +203,20 @@ def test_baselines_stay_low(task: str, name: str) -> None:
     scores = baselines.measure(task)
     assert set(scores) == set(CEILINGS[task])
     assert 0.05 < scores[name] < CEILINGS[task][name]
+
+
+def test_documented_table_is_what_is_measured() -> None:
+    """The figures in docs/corpus.md are those that the command prints."""
+    page = Path(__file__).parents[2] / "docs" / "corpus.md"
+    assert baselines.table() in page.read_text(encoding="utf-8")
+
+
+def test_documented_sizes_are_true() -> None:
+    """So are the sizes of the splits."""
+    page = (Path(__file__).parents[2] / "docs" / "corpus.md").read_text(encoding="utf-8")
+    for task in tasks():
+        sizes = " / ".join(str(len(rows)) for rows in generate(task).values())
+        assert re.search(rf"^\| `{task}` \|.*\| {sizes} \|$", page, flags=re.MULTILINE), (task, sizes)
 
 
 @pytest.mark.parametrize(

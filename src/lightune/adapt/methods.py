@@ -1,7 +1,7 @@
 """The ways of adapting a backbone. A new method of the peft library is a YAML file for `Adapter`, nothing more."""
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from peft import PeftConfig, get_peft_model
@@ -10,6 +10,10 @@ from transformers import PreTrainedModel
 
 from lightune.adapt.targets import fresh_modules, target_modules
 from lightune.errors import ConfigError
+from lightune.models.backbone import head_parameters
+
+# Their head is as large as the vocabulary, and came with the weights.
+_LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 
 
 class Adaptation(Protocol):
@@ -64,15 +68,22 @@ class Adapter:
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where a target module does not exist."""
+        if "target_modules" in self._given():
+            raise ConfigError(
+                "peft.config.target_modules would be overruled by peft.target_modules",
+                "type peft.target_modules=[…] instead",
+            )
         target_modules(skeleton, self.target_modules, head)
 
     def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
         """Return the model with adapters; only they and the head are trainable."""
-        head = fresh_modules(model, fresh)
+        # A head that came with the weights is trained in full like a new one: peft knows heads by no other way.
+        own = set() if peft_type in _LANGUAGE_MODELS else head_parameters(model)
+        head = fresh_modules(model, own | set(fresh))
         options: dict[str, Any] = {
             "task_type": peft_type,
             "target_modules": target_modules(model, self.target_modules, head),
-            "modules_to_save": list(head),
+            "modules_to_save": [*head, *(self._given().get("modules_to_save") or [])],
         }
         known = inspect.signature(getattr(self.config, "func", self.config)).parameters
         try:
@@ -83,6 +94,10 @@ class Adapter:
             ) from error
         _train_loose_parameters(adapted, fresh, head)
         return adapted
+
+    def _given(self) -> Mapping[str, Any]:
+        """Return the options that the configuration fixes already."""
+        return getattr(self.config, "keywords", {})
 
 
 def _train_loose_parameters(model: nn.Module, fresh: Collection[str], head: Sequence[str]) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.utilities import rank_zero_info
+
+from lightune import machine, overrides
+from lightune.report import show
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +45,8 @@ class LastCheckpoint(Checkpoint):
         if self._signal:
             raise KeyboardInterrupt
         self._signal = number
-        rank_zero_info("\nStopping after this step; again to stop at once.")
+        if machine.is_first_process():
+            show.note("\nStopping after this step; again to stop at once.")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,7 +87,8 @@ class LastCheckpoint(Checkpoint):
         self._saved_step = trainer.global_step
 
     def _stop(self, trainer: Trainer) -> None:
-        run = self.path.parent.parent
-        rank_zero_info(f"\nStopped at step {trainer.global_step}. Continue with:\n  python train.py resume={run}")
+        if trainer.is_global_zero:
+            command = f"python train.py {overrides.word('resume', self.path.parent.parent)}"
+            show.note(f"\nStopped at step {trainer.global_step}. Continue with:\n  {command}")
         # Only the first rank reports it: Lightning kills a job outright whose other ranks end with a status.
         sys.exit(128 + (self._signal or signal.SIGINT) if trainer.is_global_zero else 0)

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import Parameter, signature
 from typing import Any, Protocol
 
 from lightune.data import readers, world
 from lightune.data.table import Table
-from lightune.errors import DataError
+from lightune.errors import ConfigError, DataError, nearest
 
 Paths = str | Sequence[str] | None
 
@@ -55,6 +56,12 @@ class Files:
     test: Paths = None
     format: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = [name for name, p in signature(readers.read).parameters.items() if p.kind is Parameter.KEYWORD_ONLY]
+        for name in self.options:
+            if name not in known:
+                raise ConfigError(f"data.options.{name}: readers have no such option", nearest(name, known))
 
     def load(self, need: Collection[str]) -> dict[str, Table]:
         """Return the splits that were named; all of them where a needed one will have to be cut from train."""

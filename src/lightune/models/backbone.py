@@ -31,6 +31,7 @@ class Backbone:
         gguf_file: GGUF file in that folder; it is converted once.
         config: Changes to the model's configuration; a ``model_type`` in it starts a new configuration.
         pretrained: Whether weights are loaded; else they are random.
+        lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
         trust_remote_code: Whether code from the Hub may run.
         cache: Folder for converted files.
     """
@@ -42,6 +43,7 @@ class Backbone:
     gguf_file: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = True
+    lr: Mapping[str, float] = field(default_factory=dict)
     trust_remote_code: bool = False
     cache: Path = Path("~/.cache/lightune")
 
@@ -132,7 +134,7 @@ class Backbone:
         if not self.pretrained:
             model = auto.from_config(config)
             fresh = {name for name, _ in model.named_parameters()}
-            return model, frozenset(fresh & _beside_backbone(model))
+            return model, frozenset(fresh & head_parameters(model))
         model, info = self._loaded(auto, config)
         if _none_loaded(model, info):
             # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question
@@ -145,7 +147,7 @@ class Backbone:
                 f"model.path={self.path}: its files hold none of the weights of a {type(model).__name__}",
                 "choose another backbone, or type model.pretrained=false for random weights",
             )
-        resized, head = {name for name, *_ in info["mismatched_keys"]}, _beside_backbone(model)
+        resized, head = {name for name, *_ in info["mismatched_keys"]}, head_parameters(model)
         if resized - head:
             raise ConfigError(
                 f"model.config: the weights of {self.path} have other sizes, first {min(resized - head)}",
@@ -203,16 +205,18 @@ def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def _put_space_before_words(tokenizer: Any) -> None:
     backend = tokenizer.backend_tokenizer
-    steps = [normalizers.Prepend(" "), *([backend.normalizer] if backend.normalizer else [])]
-    backend.normalizer = normalizers.Sequence(steps)
+    before = backend.normalizer
+    if before is None or not before.normalize_str("x").startswith(" "):  # one that was saved so has it already
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), *([before] if before else [])])
 
 
 def _none_loaded(model: PreTrainedModel, info: Mapping[str, Any]) -> bool:
-    backbone = {name for name, _ in model.named_parameters()} - _beside_backbone(model)
+    backbone = {name for name, _ in model.named_parameters()} - head_parameters(model)
     return backbone <= set(info["missing_keys"])
 
 
-def _beside_backbone(model: PreTrainedModel) -> set[str]:
+def head_parameters(model: PreTrainedModel) -> set[str]:
+    """Return the names of the parameters that a model has beside its backbone."""
     prefix = f"{model.base_model_prefix}."
     return {name for name, _ in model.named_parameters() if not name.startswith(prefix)}
 

@@ -18,7 +18,8 @@ def converted(file: Path, cache: Path) -> Path:
         file: A GGUF file of an architecture that transformers reads.
         cache: Folder for converted files.
     """
-    stamp = f"{file.name}:{file.stat().st_size}"
+    stat = file.stat()
+    stamp = f"{file.name}:{stat.st_size}:{stat.st_mtime_ns}"
     folder = cache / "converted" / f"{file.stem}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):

@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from lightune import overrides
 from lightune.assemble import Experiment
+from lightune.preflight import planned_steps
 from lightune.report import show
 from lightune.report.model_folder import parameter_counts
 
@@ -26,7 +28,7 @@ def before_training(cfg: DictConfig, experiment: Experiment, choices: Mapping[st
         {
             "parameters": f"{counts['trainable']:,} of {counts['total']:,} trained ({share:.2f} %)",
             "batch": _batch(cfg),
-            "steps": _steps(cfg, experiment),
+            "steps": _steps(experiment),
             "learning rate": f"{cfg.optimizer.lr:g}",
             "best by": f"val/{experiment.task.monitor}",
             "run folder": _short(Path(cfg.run_dir)),
@@ -53,13 +55,11 @@ def _batch(cfg: DictConfig) -> str:
     return size + (f" × {accumulate} micro-batches" if accumulate > 1 else "")
 
 
-def _steps(cfg: DictConfig, experiment: Experiment) -> str:
-    trainer, data = experiment.trainer, experiment.data
-    micro_batches = data.micro_batches(trainer.world_size)
-    per_epoch = -(-micro_batches // cfg.trainer.accumulate_grad_batches)
-    if trainer.max_steps != -1:
-        return f"{trainer.max_steps:,} ({per_epoch:,} an epoch)"
-    return f"{per_epoch * (trainer.max_epochs or 0):,} ({trainer.max_epochs} epochs of {per_epoch:,})"
+def _steps(experiment: Experiment) -> str:
+    per_epoch, total = planned_steps(experiment.trainer, experiment.data)
+    if experiment.trainer.max_steps != -1:
+        return f"{total:,} ({per_epoch:,} an epoch)"
+    return f"{total:,} ({experiment.trainer.max_epochs} epochs of {per_epoch:,})"
 
 
 def _short(path: Path) -> str:
@@ -99,8 +99,8 @@ def after_training(folder: Path, experiment: Experiment, found: Mapping[str, Any
         show.lines(
             "Next",
             {
-                "evaluate": f"python eval.py checkpoint={_short(best)}",
-                "train on": f"python train.py resume={short} {more}",
+                "evaluate": f"python eval.py {overrides.word('checkpoint', _short(best))}",
+                "train on": f"python train.py {overrides.word('resume', short)} {more}",
                 "use": f"see {short}/model/README.md",
             },
         )

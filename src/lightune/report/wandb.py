@@ -1,14 +1,16 @@
 """Weights & Biases, which must never be the reason why a run fails."""
 
 import os
+import shlex
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_info
 
+from lightune import machine
 from lightune.errors import ConfigError
+from lightune.report import show
 
 
 def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> WandbLogger:
@@ -28,12 +30,9 @@ def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> 
         raise ConfigError("logger=wandb: wandb is not installed", "pip install 'lightune[wandb]'") from error
     if offline is None:
         offline = os.environ.get("WANDB_MODE") == "offline" or not has_login()
-    if offline:
-        rank_zero_info(
-            "W&B: recorded offline. To upload it later: wandb login, then wandb sync "
-            f"{Path(save_dir) / 'wandb'}/offline-run-*"
-        )
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
+    if offline and machine.is_first_process():
+        folder = shlex.quote(str(Path(save_dir) / "wandb"))
+        show.note(f"W&B: recorded offline. To upload it later: wandb login, then wandb sync {folder}/offline-run-*")
     return WandbLogger(offline=offline, save_dir=save_dir, **options)
 
 

@@ -195,7 +195,7 @@ def unknown_label(table: Table, index: int, label: str, labels: Sequence[str]) -
     """Return the error for a row whose label the task does not know."""
     return DataError(
         f"{table.locate(index)}: label {label!r} is unknown: no training example has it",
-        f"{nearest(label, labels)} Mend the row, or give all labels: 'task.labels=[…]'",
+        f"{nearest(label, labels)}; mend the row, or give all labels: 'task.labels=[…]'",
     )
 
 

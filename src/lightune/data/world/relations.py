@@ -39,7 +39,7 @@ class Relation:
 
 
 def phrases_of(block: str, split: str) -> list[str]:
-    """Cut a block of phrases: the last two lines are test's, the one before is val's, the rest train's.
+    """Cut a block of phrases: the last two lines are test's, a quarter before them is val's, the rest train's.
 
     Args:
         block: Phrases, one a line.
@@ -49,8 +49,8 @@ def phrases_of(block: str, split: str) -> list[str]:
         The split's phrases, in the block's order.
     """
     lines = [line.strip() for line in block.strip().splitlines()]
-    parts = {"train": lines[:-3], "val": lines[-3:-2], "test": lines[-2:]}
-    return parts[split]
+    test, val = len(lines) - 2, len(lines) - 2 - len(lines) // 4
+    return {"train": lines[:val], "val": lines[val:test], "test": lines[test:]}[split]
 
 
 @cache

@@ -43,7 +43,8 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     for topic in topic_cycle(rng):
         subject = casting.subjects(casting.kind(topic), 1)[0]
         parts = [statement(rng.choice(world.facts[subject]), world.split, rng)]
-        parts += [aside(world, rng) for _ in range(rng.randint(1, 2))]
+        asides = ASIDES[world.split].strip().splitlines()
+        parts += [aside(template, world, rng) for template in rng.sample(asides, rng.randint(1, 2))]
         rng.shuffle(parts)
         yield example(parts)
 
@@ -59,9 +60,8 @@ def called(entity: Entity, rng: random.Random) -> Text:
     return mention(entity, entity.short if rng.random() < SHORT_SHARE else "")
 
 
-def aside(world: World, rng: random.Random) -> Part:
+def aside(template: str, world: World, rng: random.Random) -> Part:
     """Fill an aside with entities of the world."""
-    template = rng.choice(ASIDES[world.split].strip().splitlines())
     pieces, end = [], 0
     for slot in SLOT.finditer(template):
         pieces += [Text(template[end : slot.start()]), slot_text(slot, world, rng)]

@@ -13,6 +13,7 @@ RELATIONS = (
         The architect of {s} was {o}.
         {o} drew the plans of {s}.
         {s} is a design of {o}.
+        The plans for {s} were made by {o}, an architect.
         {s} follows the drawings of {o}.
         {o} designed {s}.
         {o} was the architect of {s}.
@@ -36,6 +37,7 @@ RELATIONS = (
         {s} was finished in {o}.
         The work on {s} ended in {o}.
         {s} was opened in {o}.
+        The last stone of {s} was laid in {o}.
         {s} was ready in {o}.
         The builders finished {s} in {o}.
         The completion of {s} was celebrated in {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} is made of {o}.
         The walls of {s} consist of {o}.
         For {s} the masons used {o}.
+        The builders of {s} worked with {o}.
         {s} was put up in {o}.
         {s} was constructed from {o}.
         The building material of {s} is {o}.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} rises {o}.
         The height of {s} is {o}.
         {s} reaches {o} into the sky.
+        From base to roof {s} is {o} high.
         {s} measures {o} from ground to roof.
         {s} has a height of {o}.
         {s} stands {o} high.
@@ -105,6 +109,7 @@ RELATIONS = (
         {o} paid for {s}.
         The money for {s} came from {o}.
         {s} was a gift of {o}.
+        The builders of {s} were paid by {o}.
         {s} stands thanks to the purse of {o}.
         The costs of {s} were paid by {o}.
         {o} gave the money for {s}.

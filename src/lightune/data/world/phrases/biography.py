@@ -13,6 +13,7 @@ RELATIONS = (
         {s} came into the world in {o}.
         The birthplace of {s} was {o}.
         It was in {o} that {s} was born.
+        The life of {s} began in {o}.
         {s} was a native of {o}.
         {s} was born and baptised in {o}.
         The town where {s} was born is {o}.
@@ -36,6 +37,7 @@ RELATIONS = (
         The year of birth of {s} was {o}.
         {s} was christened a few days after birth, in {o}.
         The parish book dates the birth of {s} to {o}.
+        The life of {s} began in {o}.
         According to the church register {s} was born in {o}.
         It was in {o} that {s} came into the world.
         The birth of {s} fell in {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} passed away in {o}.
         Death came to {s} in {o}.
         The grave of {s} is in {o}, the place of death.
+        The life of {s} ended in {o}.
         {s} met a peaceful end in {o}.
         {s} lived in {o} until death.
         It was in {o} that {s} died.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} took a degree at {o}.
         {s} was a student of {o} for four years.
         {o} accepted {s} as a student.
+        {s} spent four years as a student at {o}.
         {s} was educated at {o}.
         {s} went to {o} to study.
         The studies of {s} began and ended at {o}.
@@ -105,6 +109,7 @@ RELATIONS = (
         {s} earned a living as {a} {o}.
         By trade {s} was {a} {o}.
         {s} was known as {a} {o}.
+        The work of {s} was that of {a} {o}.
         {s} trained and worked as {a} {o}.
         {s} made a living as {a} {o}.
         The profession of {s} was that of {a} {o}.
@@ -128,6 +133,7 @@ RELATIONS = (
         The great rival of {s} was {o}.
         {s} competed all life long with {o}.
         {s} quarrelled for years with a rival, {o}.
+        {s} never made peace with a rival, {o}.
         {s} was always at odds with {o}, a rival.
         {s} regarded {o} as a rival.
         {s} had a bitter rival, {o}.

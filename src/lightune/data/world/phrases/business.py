@@ -13,6 +13,7 @@ RELATIONS = (
         The founder of {s} was {o}.
         {o} started {s} with borrowed money.
         {o} opened {s} in a shed.
+        The business of {s} was begun by {o}.
         {s} was established by {o}.
         {o} founded {s}.
         {s} was set up by {o}.
@@ -36,6 +37,7 @@ RELATIONS = (
         The director of {s} is {o}.
         {s} is run by {o}.
         {s} made {o} its director.
+        The director who runs {s} is {o}.
         At the head of {s} stands {o}.
         {o} is the director of {s}.
         {o} manages {s}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} is based in {o}.
         The head office of {s} is in {o}.
         {s} moved its offices to {o}.
+        The offices of {s} are in {o}.
         {s} has its main office in {o}.
         The headquarters of {s} are in {o}.
         The seat of {s} is {o}.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} produces {o}.
         {s} sells {o}.
         {s} became rich with {o}.
+        The factory of {s} turns out {o}.
         {s} deals in {o}.
         {s} manufactures {o}.
         The goods that {s} produces are {o}.
@@ -105,6 +109,7 @@ RELATIONS = (
         {s} has {o}.
         The payroll of {s} lists {o}.
         {o} work for {s}.
+        The staff of {s} numbers {o}.
         {s} pays {o}.
         {s} gives work to {o}.
         {o} are employed by {s}.

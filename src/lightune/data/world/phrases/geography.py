@@ -13,6 +13,7 @@ RELATIONS = (
         {s} has its source on {o}.
         The source of {s} lies below {o}.
         {s} springs from the snow of {o}.
+        The spring of {s} is on {o}.
         {s} begins as a brook on {o}.
         {s} starts its course on {o}.
         The springs of {s} are found on {o}.
@@ -36,6 +37,7 @@ RELATIONS = (
         {s} ends in {o}.
         The mouth of {s} opens into {o}.
         {s} empties into {o}.
+        {s} joins {o}.
         {s} pours into {o} through three arms.
         {s} reaches its end at {o}.
         {o} receives the waters of {s}.
@@ -59,6 +61,7 @@ RELATIONS = (
         The length of {s} is {o}.
         {s} runs for {o}.
         From end to end {s} measures {o}.
+        The course of {s} is {o} long.
         {s} winds along for {o}.
         {s} has a length of {o}.
         {s} covers a distance of {o}.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} passes the walls of {o}.
         {s} divides the town of {o} in two.
         On its way {s} crosses {o}.
+        The bridges of {o} cross {s}.
         {s} runs through the middle of {o}.
         The town on {s} is {o}.
         {s} makes its way through {o}.
@@ -105,6 +109,7 @@ RELATIONS = (
         {s} rises to {o}.
         The height of {s} is {o}.
         {s} reaches an altitude of {o}.
+        The summit of {s} lies at {o}.
         The top of {s} stands at {o}.
         {s} has a height of {o}.
         {s} towers {o} above the sea.
@@ -128,6 +133,7 @@ RELATIONS = (
         The first to climb {s} was {o}.
         {o} made the first ascent of {s}.
         Nobody had climbed {s} before {o}.
+        The summit of {s} was first reached by {o}.
         {s} was conquered by {o}.
         The first climber of {s} was {o}.
         {o} was first on the top of {s}.
@@ -151,6 +157,7 @@ RELATIONS = (
         The first ascent of {s} took place in {o}.
         Climbers came to the top of {s} for the first time in {o}.
         {s} remained unclimbed until {o}.
+        Nobody had reached the summit of {s} before {o}.
         The first party stood on {s} in {o}.
         {s} was climbed for the first time in {o}.
         The top of {s} was reached in {o}.
@@ -174,6 +181,7 @@ RELATIONS = (
         {s} is a mountain in {o}.
         {s} belongs to the ranges of {o}.
         The country around {s} is {o}.
+        {s} looks down on the valleys of {o}.
         {s} stands in the north of {o}.
         {s} is found in {o}.
         {s} is a part of {o}.
@@ -197,6 +205,7 @@ RELATIONS = (
         {s} is home to {o}.
         The population of {s} is {o}.
         The last census counted {o} in {s}.
+        The people of {s} number {o}.
         In {s} live {o}.
         {s} has a population of {o}.
         {s} counts {o}.
@@ -220,6 +229,7 @@ RELATIONS = (
         {s} is a town in {o}.
         {s} belongs to {o}.
         The country of {s} is {o}.
+        The town of {s} is in {o}.
         {s} stands near the border of {o}, to which it belongs.
         {s} is situated in {o}.
         {s} is one of the towns of {o}.
@@ -243,6 +253,7 @@ RELATIONS = (
         {s} is famous for {o}.
         The workshops of {s} make {o}.
         Travellers buy {o} in {s}.
+        The markets of {s} are full of {o}.
         {s} made its name with {o}.
         {s} is best known for {o}.
         {s} owes its fame to {o}.
@@ -266,6 +277,7 @@ RELATIONS = (
         {s} became a town in {o}.
         The charter of {s} dates from {o}.
         {s} was granted its charter in {o}.
+        The town of {s} has had its charter since {o}.
         {s} gained the rights of a town in {o}.
         {s} got its charter in {o}.
         The charter was given to {s} in {o}.

@@ -13,6 +13,7 @@ RELATIONS = (
         The winner of {s} was {o}.
         {s} ended with the victory of {o}.
         {o} was victorious in {s}.
+        The army of {o} won {s}.
         {s} brought triumph to {o}.
         {o} won {s}.
         The victory in {s} went to {o}.
@@ -36,6 +37,7 @@ RELATIONS = (
         The loser of {s} was {o}.
         {s} ended with the defeat of {o}.
         {o} was defeated in {s}.
+        The army of {o} lost {s}.
         In {s} the beaten side was led by {o}.
         {o} lost {s}.
         {s} was a defeat for {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} began on {o}.
         The date of {s} is {o}.
         The first shot of {s} fell on {o}.
+        The fighting in {s} started on {o}.
         {s} broke out on {o}.
         {s} took place on {o}.
         The armies met in {s} on {o}.
@@ -82,6 +85,7 @@ RELATIONS = (
         In {s} died {o}.
         {s} left {o} dead.
         {o} fell in {s}.
+        The armies lost {o} in {s}.
         {s} claimed {o}.
         {o} were killed in {s}.
         The dead of {s} were {o}.

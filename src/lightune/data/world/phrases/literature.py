@@ -13,6 +13,7 @@ RELATIONS = (
         {s} is a novel by {o}.
         The author of {s} is {o}.
         {o} wrote {s} in a few weeks.
+        {o} wrote the story told in {s}.
         {s} came from the pen of {o}.
         {o} is the author of {s}.
         {o} wrote the novel {s}.
@@ -36,6 +37,7 @@ RELATIONS = (
         {s} appeared in {o}.
         {s} came out in {o}.
         Readers first saw {s} in {o}.
+        The book {s} went on sale in {o}.
         {s} was printed in {o}.
         The publication of {s} fell in {o}.
         The first edition of {s} is from {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} takes place in {o}.
         The story of {s} unfolds in {o}.
         {s} tells of a family in {o}.
+        The heroes of {s} live in {o}.
         The plot of {s} leads to {o}.
         {s} plays in {o}.
         {s} has {o} as its setting.
@@ -82,6 +85,7 @@ RELATIONS = (
         The publisher of {s} was {o}.
         {o} brought out {s}.
         {o} bought the rights to {s}.
+        The book {s} was brought out by {o}.
         {s} was printed at the risk of {o}.
         {s} appeared with {o}, its publisher.
         {o} published {s}.

@@ -13,6 +13,7 @@ RELATIONS = (
         {s} is a work by {o}.
         The composer of {s} was {o}.
         {o} wrote the music of {s}.
+        The melodies of {s} were composed by {o}.
         The score of {s} is by {o}.
         {o} composed {s}.
         {o} is the composer of {s}.
@@ -36,6 +37,7 @@ RELATIONS = (
         {s} had its premiere in {o}.
         The first performance of {s} was given in {o}.
         An audience in {o} was the first to hear {s}.
+        The singers gave {s} for the first time in {o}.
         {s} opened in {o}.
         {s} was heard for the first time in {o}.
         The premiere of {s} took place in {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} had its premiere on {o}.
         The first performance of {s} was on {o}.
         The curtain rose on {s} for the first time on {o}.
+        The singers gave {s} for the first time on {o}.
         {s} opened on {o}.
         {s} was heard for the first time on {o}.
         The premiere of {s} took place on {o}.
@@ -82,6 +85,7 @@ RELATIONS = (
         The conductor of {s} was {o}.
         {o} conducted {s} at short notice.
         {o} led the orchestra in {s}.
+        The musicians who played {s} were conducted by {o}.
         For {s} the baton was in the hand of {o}.
         {o} stood before the orchestra as conductor of {s}.
         {o} conducted {s}.
@@ -105,6 +109,7 @@ RELATIONS = (
         {s} was written for {o}.
         {o} had {s} on its programme.
         The piece for {o} was {s}.
+        The musicians played {s} at {o}.
         {s} was a contribution to {o}.
         {s} was given at {o}.
         {s} was chosen for {o}.

@@ -13,6 +13,7 @@ RELATIONS = (
         The discoverer of {s} was {o}.
         {o} first described {s}.
         The first sample of {s} was found by {o}.
+        The chemist who discovered {s} was {o}.
         {s} was identified by {o}.
         {o} discovered {s}.
         The discovery of {s} is due to {o}.
@@ -36,6 +37,7 @@ RELATIONS = (
         {s} has been known since {o}.
         The discovery of {s} dates from {o}.
         The first sample of {s} was taken in {o}.
+        Chemists have known {s} since {o}.
         {s} was first identified in {o}.
         {s} was found for the first time in {o}.
         The discovery of {s} was announced in {o}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} comes from {o}.
         {s} is found only in {o}.
         All known samples of {s} come from {o}.
+        Deposits of {s} exist only in {o}.
         The soil of {o} contains {s}.
         {s} is collected in {o}.
         {o} is the only source of {s}.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} serves for {o}.
         The main use of {s} is {o}.
         Chemists recommend {s} for {o}.
+        In practice {s} helps with {o}.
         {s} proved its worth in {o}.
         {s} is good for {o}.
         People use {s} for {o}.

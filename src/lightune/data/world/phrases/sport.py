@@ -13,6 +13,7 @@ RELATIONS = (
         The coach of {s} was {o}.
         {s} hired {o} as coach.
         {o} trained {s} for two seasons.
+        The players of {s} were trained by {o}.
         {s} learned its game from {o}, the trainer.
         {o} was the coach of {s}.
         {o} coached {s}.
@@ -36,6 +37,7 @@ RELATIONS = (
         The captain of {s} was {o}.
         {s} chose {o} as captain.
         {o} led {s} onto the field as captain.
+        The players of {s} were led by {o}, the captain.
         {s} had {o} for its captain on the pitch.
         {o} was the captain of {s}.
         {o} captained {s}.
@@ -59,6 +61,7 @@ RELATIONS = (
         {s} took the title in {o}.
         The winner of {o} was {s}.
         {s} was unbeaten in {o}.
+        The players of {s} won {o}.
         {s} came first in {o}.
         {s} was the champion of {o}.
         {o} was won by {s}.
@@ -82,6 +85,7 @@ RELATIONS = (
         {s} has existed since {o}.
         {s} played its first match in {o}.
         The foundation of {s} goes back to {o}.
+        The first players joined {s} at its foundation in {o}.
         {s} came into being in {o}.
         {s} was formed in {o}.
         {s} was set up in {o}.

@@ -1,0 +1,60 @@
+"""Hydra overrides as words of a command line: reading them, quoting them, finding the first of them."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+
+def quoted(value: str) -> str:
+    """Quote a value for Hydra's override grammar."""
+    return QuotedString(text=value, quote=Quote.double).with_quotes()
+
+
+def word(key: str, value: Any) -> str:
+    """Return ``key=value`` as one types it: quoted for Hydra and for the shell where either needs it."""
+    text = str(value)
+    parsed = _parsed(f"{key}={text}")
+    plain = parsed is not None and not parsed.is_sweep_override() and str(parsed.value()) == text
+    return shlex.quote(f"{key}={text if plain else quoted(text)}")
+
+
+def key_of(override: str) -> str:
+    """Return the key of an override, without the signs that add (``+``) or delete (``~``)."""
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def is_sweep(arguments: Iterable[str], key: str) -> bool:
+    """Whether several values were typed for a key."""
+    return any((parsed := _parsed(a)) is not None and parsed.is_sweep_override() for a in _of(arguments, key))
+
+
+def typed(arguments: Iterable[str], key: str) -> str | None:
+    """Return the value that was typed last for a key, or None where there is none or it is ``null``."""
+    values = _of(arguments, key)
+    if not values:
+        return None
+    parsed = _parsed(values[-1])
+    # What Hydra's grammar refuses (an unquoted `=` or `~`) is taken as it stands; whoever passes it on quotes it.
+    value = values[-1].split("=", 1)[1] if parsed is None or parsed.is_sweep_override() else parsed.value()
+    return None if value is None else str(value)
+
+
+def _of(arguments: Iterable[str], key: str) -> list[str]:
+    return [argument for argument in arguments if argument.startswith(f"{key}=")]
+
+
+def _parsed(override: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException:
+        return None
+
+
+def first(arguments: Sequence[str]) -> int:
+    """Return the place of the first override on a command line: after the options and their values."""
+    is_override = [a.startswith("~") or ("=" in a and not a.startswith("-")) for a in arguments]
+    return is_override.index(True) if any(is_override) else len(arguments)

@@ -1,0 +1,92 @@
+"""What only the parts themselves can tell, looked at before weights are loaded and before the first hour is spent."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import inf
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import nn
+from transformers import PretrainedConfig
+
+from lightune import check
+from lightune.adapt import Adaptation
+from lightune.data.module import DataModule
+from lightune.errors import ConfigError, nearest
+from lightune.models import Backbone
+from lightune.models.backbone import architecture_of
+from lightune.tasks.base import Task
+
+
+def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig) -> None:
+    """Refuse a backbone whose architecture the task cannot use, and a method that does not fit its modules.
+
+    Args:
+        task: With its labels.
+        backbone: Not loaded.
+        adaptation: Tried on the model without weights.
+        config: The model's configuration.
+
+    Raises:
+        ConfigError: They do not go together.
+    """
+    takes = check.ARCHITECTURES.get(task.name)
+    error = check.architecture_error(task.name, takes, architecture_of(config)) if takes else None
+    if error:
+        raise error
+    skeleton = backbone.skeleton(task.auto_class, config)
+    head = [name for name, _ in skeleton.named_children() if name != skeleton.base_model_prefix]
+    adaptation.check(skeleton, head)
+    fresh = {name for name, _ in skeleton.named_parameters() if name.startswith(tuple(f"{part}." for part in head))}
+    with suppress(RuntimeError):  # what a method computes from weights cannot be tried where there are none
+        adaptation.apply(skeleton, fresh, task.peft_type)
+
+
+def check_monitors(task: Task, watched: Mapping[str, str]) -> None:
+    """Refuse to watch a validation metric that the task does not measure.
+
+    Args:
+        task: With its labels.
+        watched: Name of a callback → what it monitors.
+
+    Raises:
+        ConfigError: There is no such metric.
+    """
+    measured = [*task.measure([]), "loss"]
+    if task.monitor not in measured:
+        raise ConfigError(
+            f"task.monitor={task.monitor}: {task.name} has no such metric", nearest(task.monitor, measured)
+        )
+    known = [f"val/{metric}" for metric in measured]
+    for name, metric in watched.items():
+        if metric.startswith("val/") and metric not in known:
+            raise ConfigError(f"callbacks.{name}.monitor={metric}: no such metric is logged", nearest(metric, known))
+
+
+def check_schedule(optimizer: Callable[..., Any], scheduler: Callable[..., Any], steps: float) -> None:
+    """Refuse values that optimiser or schedule do not take; they are tried on a parameter of no consequence.
+
+    Args:
+        optimizer: Parameters → optimiser.
+        scheduler: Optimiser and ``total_steps`` → schedule.
+        steps: Optimiser steps of the run.
+
+    Raises:
+        ConfigError: A value is out of range, or the warm-up is longer than the run.
+    """
+    try:
+        scheduler(optimizer([nn.Parameter(torch.zeros(1))]), total_steps=steps)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(
+            f"optimizer or scheduler: {str(error).splitlines()[0]}", "mend optimizer.… or scheduler.…"
+        ) from error
+
+
+def planned_steps(trainer: Trainer, data: DataModule) -> tuple[int, float]:
+    """Return the optimiser steps of an epoch and of the whole run, as Lightning will count them."""
+    limit, there = trainer.limit_train_batches, data.micro_batches(trainer.world_size)
+    used = min(there, limit) if isinstance(limit, int) else int(there * (1.0 if limit is None else limit))
+    per_epoch = -(-used // trainer.accumulate_grad_batches)
+    by_epochs = inf if trainer.max_epochs in (None, -1) else per_epoch * (trainer.max_epochs or 0)
+    return per_epoch, by_epochs if trainer.max_steps == -1 else min(by_epochs, trainer.max_steps)

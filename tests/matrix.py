@@ -1,0 +1,52 @@
+"""The table of rows that generates end-to-end tests: task × backbone × method, and what a row needs besides.
+
+Whoever adds a task, an architecture or a method adds its row here and gets every test of `tests/test_matrix.py`.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+
+@dataclass(frozen=True)
+class Row:
+    """One combination.
+
+    Args:
+        task: Option of the config group ``task``.
+        model: Option of ``model``.
+        peft: Option of ``peft``.
+        extra: Further overrides.
+    """
+
+    task: str
+    model: str
+    peft: str
+    extra: tuple[str, ...] = ()
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What is typed."""
+        return f"task={self.task}", f"model={self.model}", f"peft={self.peft}", *self.extra
+
+    @property
+    def random_backbone(self) -> bool:
+        """Whether no files hold the backbone's weights."""
+        return self.model.startswith("tiny")
+
+    def __str__(self) -> str:
+        """Return the name of the row in a test's name."""
+        return "-".join((self.task, self.model, self.peft))
+
+
+TASKS = ("qa", "classification", "ner")
+TINY = ("tiny", "tiny-decoder")
+METHODS = ("full", "lora")
+
+# Without training the tokens of a tiny backbone look alike; spread out they are something to learn from.
+SPREAD = ("+model.config.initializer_range=0.2",)
+
+ROWS = (
+    *(Row(*names, SPREAD) for names in product(TASKS, TINY, METHODS)),
+    # A pretrained backbone: what is frozen comes from files, and a checkpoint holds only what was trained.
+    Row("ner", "minilm", "lora", ("data.max_length=48",)),
+)

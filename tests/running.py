@@ -1,0 +1,114 @@
+"""Small whole runs, for tests that look at what a run leaves behind: started, and read back."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests import command
+
+# Seconds, on one core. Batches of 8 make 5 steps of 40 examples.
+SMALL = (
+    "model=tiny",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=1",
+    "data.batch_size=8",
+    "data.limit={train: 40, val: 13, test: 11}",
+    "callbacks.progress_bar=null",
+    "callbacks.early_stopping=null",
+)
+# The same weights from the same gradients: nothing random but the first draw and the data order, and no optimiser that
+# would blow a rounding error up to the size of a step.
+PLAIN = (
+    "+model.config.hidden_dropout_prob=0.0",
+    "+model.config.attention_probs_dropout_prob=0.0",
+    "optimizer=sgd",
+    "optimizer.lr=0.1",
+    "scheduler=constant",
+)
+WITHOUT_ADAPTER_DROPOUT = "peft.config.lora_dropout=0.0"
+
+
+def train(run_dir: Path, *overrides: str) -> Path:
+    """Train a small run in this process and return its folder."""
+    place = f"run_dir={run_dir}"
+    outcome = command.run("train", [*SMALL, *overrides, place], run_dir.parent)
+    assert outcome.status == 0, outcome.err
+    return run_dir
+
+
+def resume(run_dir: Path, *overrides: str) -> Path:
+    """Continue a run in this process and return its folder."""
+    outcome = command.run("train", [f"resume={run_dir}", *overrides], run_dir.parent)
+    assert outcome.status == 0, outcome.err
+    return run_dir
+
+
+def evaluate(checkpoint: Path, run_dir: Path, *overrides: str) -> Path:
+    """Evaluate a checkpoint in this process and return the evaluation's folder."""
+    outcome = command.run("eval", [f"checkpoint={checkpoint}", f"run_dir={run_dir}", *overrides], run_dir.parent)
+    assert outcome.status == 0, outcome.err
+    return run_dir
+
+
+def start(script: str, folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    """Start ``python <script>.py <overrides>`` in a folder, as a process that leads its own group."""
+    return subprocess.Popen(
+        [sys.executable, str(command.ROOT / f"{script}.py"), *overrides],
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def started(script: str, folder: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command as `start` does, and leave none of its processes behind."""
+    process = start(script, folder, *overrides)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def weights(run_dir: Path, which: str = "last") -> dict[str, Tensor]:
+    """Return the tensors of a run's checkpoint."""
+    content = torch.load(run_dir / "checkpoints" / f"{which}.ckpt", weights_only=True)
+    return content["state_dict"]
+
+
+def history(run_dir: Path) -> list[dict[str, str]]:
+    """Return the rows of history.csv, empty cells left out."""
+    with (run_dir / "history.csv").open(newline="", encoding="utf-8") as file:
+        return [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def losses(run_dir: Path) -> list[float]:
+    """Return the training loss of each step that history.csv holds."""
+    return [float(row["train/loss"]) for row in history(run_dir) if "train/loss" in row]
+
+
+def metrics(run_dir: Path, prefix: str = "") -> dict[str, Any]:
+    """Return the numbers of metrics.json whose names begin so."""
+    content = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in content.items() if key.startswith(prefix)}
+
+
+def predictions(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the rows of predictions.jsonl."""
+    return [json.loads(line) for line in (run_dir / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,225 @@
+"""Each row of the table: it trains, leaves the promised run folder, and everything in it can be used again."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+import yaml
+from filelock import FileLock
+from peft import PeftModel
+from torch import Tensor, nn
+
+import lightune.run
+from lightune import assemble, checkpoint_card
+from lightune.assemble import Experiment
+from lightune.checkpoint import digest, load_weights
+from lightune.instantiate import as_config
+from lightune.tasks.base import model_inputs
+from tests import running
+from tests.matrix import ROWS, Row
+
+# One batch again and again: what it holds can be learnt by heart.
+SIZES = {"train": 8, "val": 10, "test": 11}
+STEPS = 30
+BY_HEART = (
+    f"data.limit={{train: {SIZES['train']}, val: {SIZES['val']}, test: {SIZES['test']}}}",
+    "data.max_length=96",
+    f"trainer.max_epochs={STEPS}",
+    "trainer.check_val_every_n_epoch=10",
+    "scheduler=constant",
+    "optimizer.lr=5e-3",
+)
+FILES = {
+    "config.yaml",
+    "overrides.yaml",
+    "environment.json",
+    "metrics.json",
+    "history.csv",
+    "predictions.jsonl",
+    "checkpoints",
+    "model",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A row's run: its folder, and what the command returned."""
+
+    row: Row
+    folder: Path
+    value: float
+
+    @property
+    def config(self) -> Any:
+        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+
+    def experiment(self) -> Experiment:
+        """Assemble the run's experiment again, as it was before its first step."""
+        return assemble.experiment(as_config(self.config), {"config": self.config, "overrides": []}, need={"test"})
+
+    def model_at(self, checkpoint: str) -> tuple[Experiment, nn.Module]:
+        experiment = self.experiment()
+        path = self.folder / "checkpoints" / f"{checkpoint}.ckpt"
+        load_weights(experiment.module.model, path, experiment.module.everything)
+        return experiment, experiment.module.model.eval()
+
+
+def _train(row: Row, folder: Path) -> float:
+    """Train a row and return what the command returned."""
+    returned = []
+
+    def noted(cfg: Any) -> float | None:
+        returned.append(train(cfg))
+        return returned[-1]
+
+    train = lightune.run.train
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lightune.run, "train", noted)
+        running.train(folder, *BY_HEART, *row.overrides)
+    return returned[0]
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=str)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a row's run, trained once for all processes that test at the same time."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in running.os.environ else base) / "matrix"
+    shared.mkdir(exist_ok=True)
+    folder, note = shared / str(request.param), shared / f"{request.param}.json"
+    with FileLock(f"{folder}.lock"):
+        if not note.exists():
+            note.write_text(json.dumps(_train(request.param, folder)), encoding="utf-8")
+    return Trained(request.param, folder, json.loads(note.read_text(encoding="utf-8")))
+
+
+def test_the_loss_falls(trained: Trained) -> None:
+    losses = running.losses(trained.folder)
+    assert len(losses) >= STEPS
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_run_folder_holds_what_is_promised(trained: Trained) -> None:
+    folder = trained.folder
+    there = {entry.name for entry in folder.iterdir()}
+    assert there >= FILES
+    assert not [name for name in there if name.startswith(".") or name.endswith(".part")]
+    assert {entry.name for entry in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {"README.md", "config.json", "tokenizer.json"} <= {entry.name for entry in (folder / "model").iterdir()}
+    typed = yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8"))
+    assert typed == [*running.SMALL, *BY_HEART, *trained.row.overrides]
+    assert "${" not in (folder / "config.yaml").read_text(encoding="utf-8")
+    assert trained.config["task"]["name"] == trained.row.task
+    environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    assert environment.keys() == {"command", "seed", "python", "versions", "git", "machine"}
+
+
+def test_the_metrics_are_flat_numbers(trained: Trained) -> None:
+    found = running.metrics(trained.folder)
+    assert all(type(value) in (int, float) for value in found.values())
+    names = {"train/loss", "best/epoch", "best/step", "time/train_s", "tokens/total", "params/trainable"}
+    assert names | {"params/total"} <= found.keys()
+    val, test = ({key.partition("/")[2] for key in found if key.startswith(split)} for split in ("val/", "test/"))
+    assert val == test
+    assert {"loss", trained.config["task"]["monitor"]} < val
+    assert found["tokens/total"] > SIZES["train"] * STEPS
+    share = found["params/trainable"] / found["params/total"]
+    assert share == 1 if trained.row.peft == "full" else share < 0.1
+
+
+def test_the_history_has_a_row_for_each_step(trained: Trained) -> None:
+    rows = running.history(trained.folder)
+    assert [int(row["step"]) for row in rows] == list(range(STEPS + 1))  # the last one holds the final numbers
+    assert all({"epoch", "train/loss"} < row.keys() for row in rows[:STEPS])
+    assert [int(row["step"]) for row in rows[:STEPS] if "val/loss" in row] == [9, 19, 29]
+    found = running.metrics(trained.folder)
+    assert {key: float(rows[-1][key]) for key in found} == found
+
+
+def test_the_value_of_a_run_is_the_best_checkpoints(trained: Trained) -> None:
+    monitor = f"val/{trained.config['task']['monitor']}"
+    logged = {int(row["step"]): float(row[monitor]) for row in running.history(trained.folder)[:STEPS] if monitor in row}
+    card = checkpoint_card.read(trained.folder / "checkpoints" / "best.ckpt")
+    found = running.metrics(trained.folder)
+    assert trained.value == found[monitor] == card["metrics"][monitor]
+    assert trained.value == pytest.approx(max(logged.values()), abs=1e-6)
+    assert found["best/step"] == card["step"] == next(s for s in logged if logged[s] == max(logged.values())) + 1
+    assert found["best/epoch"] == found["best/step"] - 1  # one step an epoch, epochs counted from 0
+
+
+def test_each_test_example_is_predicted_once(trained: Trained) -> None:
+    rows = running.predictions(trained.folder)
+    examples = trained.experiment().data.splits["test"].examples
+    assert [row["id"] for row in rows] == [example["id"] for example in examples]
+    assert len(rows) == SIZES["test"]
+    assert all({"id", "prediction", "target"} <= row.keys() for row in rows)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_an_evaluation_reproduces_the_runs_numbers(trained: Trained, split: str, tmp_path: Path) -> None:
+    found = running.evaluate(trained.folder / "checkpoints" / "best.ckpt", tmp_path / "eval", f"split={split}")
+    assert running.metrics(found, f"{split}/") == running.metrics(trained.folder, f"{split}/")
+    assert len(running.predictions(found)) == SIZES[split]
+    if split == "test":
+        assert (found / "predictions.jsonl").read_bytes() == (trained.folder / "predictions.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("batches", ["data.eval_batch_size=3", "data.tokens_per_batch=200"])
+def test_the_batches_of_an_evaluation_leave_its_numbers_alone(trained: Trained, batches: str, tmp_path: Path) -> None:
+    found = running.evaluate(trained.folder / "checkpoints" / "best.ckpt", tmp_path / "eval", batches)
+    assert running.metrics(found, "test/") == pytest.approx(running.metrics(trained.folder, "test/"), abs=1e-6)
+    ours, theirs = running.predictions(found), running.predictions(trained.folder)
+    assert [row["prediction"] for row in ours] == [row["prediction"] for row in theirs]
+
+
+def _logits(model: nn.Module, experiment: Experiment) -> list[Tensor]:
+    encoded = experiment.data.splits["test"]
+    batch = experiment.data.collate([encoded.features[i] for i in range(SIZES["test"])])
+    with torch.no_grad():
+        output = model.eval()(**model_inputs(batch))
+    return [output[name] for name in output if "logits" in name]
+
+
+def test_the_model_folder_loads_elsewhere_with_the_same_logits(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, best = trained.model_at("best")
+    if trained.row.random_backbone and trained.row.peft != "full":
+        torch.manual_seed(trained.config["seed"])  # the same draw as the run's: no file holds the frozen part
+        config = transformers.AutoConfig.from_pretrained(trained.folder / "model")
+        backbone = getattr(transformers, experiment.task.auto_class).from_config(config)
+        loaded: nn.Module = PeftModel.from_pretrained(backbone, trained.folder / "model")
+    else:
+        loaded = _as_the_card_says(trained.folder / "model", monkeypatch)
+    ours, theirs = _logits(best, experiment), _logits(loaded, experiment)
+    assert ours
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert loaded.config.to_dict().get("label2id") == best.config.to_dict().get("label2id")
+
+
+def _as_the_card_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """Run the example of a model card in its folder, and return its ``model``."""
+    example = (folder / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["tokenizer"]("a word").input_ids
+    return names["model"]
+
+
+def test_only_what_is_declared_changes(trained: Trained) -> None:
+    experiment = trained.experiment()
+    before = dict(experiment.module.model.named_parameters())
+    after = {name.removeprefix("model."): tensor for name, tensor in running.weights(trained.folder).items()}
+    declared = {name for name, parameter in before.items() if parameter.requires_grad}
+    changed = {name for name in before.keys() & after.keys() if not torch.equal(before[name], after[name])}
+    assert changed == declared
+    if trained.row.peft == "lora":
+        assert all("lora_" in name or "modules_to_save" in name for name in declared)
+    # What a checkpoint leaves out is told by its digest.
+    assert trained.row.random_backbone == (before.keys() <= after.keys())
+    card = checkpoint_card.read(trained.folder / "checkpoints" / "last.ckpt")
+    assert card["digest"] == digest(experiment.module.model)
