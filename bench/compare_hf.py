@@ -5,8 +5,8 @@
 
 The two sides take turns, each run a process of its own, on the same rows with the same model, epochs, batch size and
 learning rate. Finished runs are kept in ``--output``, one JSON line each, and are not run again; ``--table`` prints
-what is there and runs nothing. ``DATA`` (or the variable LIGHTUNE_DATA or DATA) is a folder with ``squad/``, ``banking77/``,
-``sick/`` and ``wnut17/``; ``hf_jobs.py`` says which files and settings.
+what is there and runs nothing. ``DATA`` is a folder with ``squad/``, ``banking77/``, ``sick/`` and ``wnut17/``; the
+variables LIGHTUNE_DATA and DATA may name it too. ``hf_jobs.py`` says which files and settings.
 
 Training, validation and test seconds and metrics are each side's own; wall-clock seconds and peak memory of the whole
 process are taken here, for both alike, from the operating system.

@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from lightune import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 # The smallest run that still trains, validates, tests and leaves everything behind.
@@ -66,6 +70,18 @@ def run(script: str, arguments: Sequence[str], folder: Path) -> Outcome:
         except SystemExit as end:
             status = end.code
     return Outcome(status if isinstance(status, int) else int(status is not None), out.getvalue(), err.getvalue())
+
+
+def composed(*overrides: str, config: str = "train") -> DictConfig:
+    """Return the configuration that a command composes, before it is looked at.
+
+    Args:
+        *overrides: As typed.
+        config: ``train`` or ``eval``.
+    """
+    OmegaConf.register_new_resolver("mode", cli.metric_mode, replace=True)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose(config, list(overrides))
 
 
 @contextlib.contextmanager

@@ -48,5 +48,5 @@ SPREAD = ("+model.config.initializer_range=0.2",)
 ROWS = (
     *(Row(*names, SPREAD) for names in product(TASKS, TINY, METHODS)),
     # A pretrained backbone: what is frozen comes from files, and a checkpoint holds only what was trained.
-    Row("ner", "minilm", "lora", ("data.max_length=48",)),
+    Row("ner", "minilm", "lora", ("data.max_length=32",)),
 )

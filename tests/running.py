@@ -29,14 +29,9 @@ SMALL = (
 )
 # The same weights from the same gradients: nothing random but the first draw and the data order, and no optimiser that
 # would blow a rounding error up to the size of a step.
-PLAIN = (
-    "+model.config.hidden_dropout_prob=0.0",
-    "+model.config.attention_probs_dropout_prob=0.0",
-    "optimizer=sgd",
-    "optimizer.lr=0.1",
-    "scheduler=constant",
-)
-WITHOUT_ADAPTER_DROPOUT = "peft.config.lora_dropout=0.0"
+PLAIN = ("optimizer=sgd", "optimizer.lr=0.1", "scheduler=constant")
+BERT_WITHOUT_DROPOUT = ("+model.config.hidden_dropout_prob=0.0", "+model.config.attention_probs_dropout_prob=0.0")
+ADAPTER_WITHOUT_DROPOUT = "peft.config.lora_dropout=0.0"
 
 
 def train(run_dir: Path, *overrides: str) -> Path:

@@ -72,7 +72,7 @@ KEYS = {
     "unknown experiment": Case("experiment=exmple", ("experiment=exmple", "did you mean 'example'?")),
     "unknown debug preset": Case("debug=fast_run", ("debug=fast_run", "did you mean 'fast_dev_run'?")),
     "unknown group": Case("taks=qa", ("taks: there is no such key", "did you mean 'task'")),
-    "group without options": Case("callbacks=null", ("cannot be null", "callbacks=none")),
+    "group without options": Case("callbacks=null", ("a config group takes the name of an option", "callbacks=none")),
     "unknown callback": Case("callbacks.bst=null", ("callbacks.bst: there is no such key", "'best'")),
     "unknown argument of a callback": Case(
         "+callbacks.last.every_n_step=5", ("callbacks.last.every_n_step: LastCheckpoint takes no", "'every_n_steps'")
@@ -130,7 +130,7 @@ COMBINATIONS = {
     "rank of LoRA": Case("peft.config.r=0", ("`r` should be a positive integer", "peft.config")),
     "no GPU": Case("trainer=gpu", ("this machine has no GPU", "trainer=cpu")),
     "float16 without a GPU": Case("precision=16-mixed", ("precision=16-mixed needs a GPU", "precision=32")),
-    "no such precision": Case("trainer.precision=33", ("trainer: ", "'33' is invalid")),
+    "no such precision": Case("trainer.precision=33", ("trainer: ", "Precision", "33", "is invalid")),
     "no such accelerator": Case("trainer.accelerator=gpuu", ("trainer: ", "`accelerator='gpuu'`")),
     "ranks in a multirun": Case("-m trainer=ddp seed=1,2", ("-m with trainer=ddp", "without -m")),
 }

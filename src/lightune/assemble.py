@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -202,12 +203,11 @@ def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need
         nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
     callbacks = [build(node, f"callbacks.{name}") for name, node in nodes.items()]
     loggers: list[Logger] = [history] if "train" in need and "val" in need else []
-    for name, node in (cfg.logger or {}).items():
-        if node and not str(node["_target_"]).endswith("HistoryLogger"):
-            loggers.append(_logger(cfg, name, node))
+    named = [_logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node]
+    loggers += [logger for logger in named if not isinstance(logger, HistoryLogger)]
     options = plain(cfg.trainer)
     return build(
-        {**options, "devices": _devices(cfg)},
+        {**options, "devices": _devices(cfg), "strategy": _strategy(cfg)},
         "trainer",
         # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
         # Lightning.
@@ -228,6 +228,15 @@ def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
         method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
         content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
     return build(content, f"logger.{name}")
+
+
+def _strategy(cfg: DictConfig) -> Any:
+    """Return the strategy as configured; ``auto`` on several GPUs is DDP that leaves buffers alone."""
+    strategy = plain(cfg.trainer.strategy)
+    several = cfg.trainer.accelerator not in ("cpu",) and torch.cuda.device_count() > 1 and cfg.trainer.devices != 1
+    # Lightning's own choice would broadcast buffers in every forward pass, and ranks may evaluate different
+    # numbers of batches: the one with more would wait for ever.
+    return DDPStrategy(broadcast_buffers=False) if strategy == "auto" and several else strategy
 
 
 def _devices(cfg: DictConfig) -> Any:

@@ -220,10 +220,12 @@ def _strategy_name(cfg: DictConfig) -> str:
 
 def _ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
     name = _strategy_name(cfg)
+    if name == "auto" and cfg.trainer.accelerator != "cpu" and cfg.trainer.devices != 1 and machine.gpu_count() > 1:
+        name = "ddp"  # what Lightning will choose
     if name.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in name and "fork" not in name:
         yield ConfigError(
-            "-m with trainer=ddp: each rank would run the whole multirun again and train other hyper-parameters",
-            "run the jobs one by one without -m, or type trainer=cpu, trainer=gpu or trainer=default",
+            "-m with DDP: each rank would run the whole multirun again and train other hyper-parameters",
+            "run the jobs one by one without -m, or type trainer=gpu or trainer=cpu",
         )
 
 
@@ -250,7 +252,8 @@ def _unknown_keys(cfg: DictConfig) -> Iterator[ConfigError]:
         prefix = f"{place}." if place else ""
         node = OmegaConf.select(cfg, place) if place else cfg
         if not isinstance(node, DictConfig):
-            yield ConfigError(f"{place}={node}: expected named values", f"type {prefix}{max(known)}=…")
+            example = "train" if "train" in known else min(known)
+            yield ConfigError(f"{place}={node}: expected named values", f"type {prefix}{example}=…")
             continue
         for key in map(str, node):
             if key not in known and f"{prefix}{key}" not in used:

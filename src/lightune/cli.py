@@ -22,15 +22,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightune import checkpoint_card, machine, overrides
-from lightune.check import check, check_multirun
+from lightune.check import KEYS, check, check_multirun
 from lightune.continuation import refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
 # The keys that continue from an earlier run.
 _CONTINUES = ("resume", "checkpoint")
+# The keys and groups that a checkpoint's own overrides may name.
+_FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - {"trust", "paths", *_CONTINUES}
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
-_NO_NULL = "Config group override must be a string or a list"  # Hydra's words for callbacks=null, a bare ValueError
+_NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
 
 def guard(main: Callable[[], Any], must_have: str = "") -> None:
@@ -46,7 +48,7 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
     OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
     _share_config_store()
     try:
-        sys.argv[1:] = with_earlier_overrides(sys.argv[1:], must_have)
+        sys.argv[1:] = with_earlier_overrides(_named_options(sys.argv[1:]), must_have)
         main()
     except _MENDABLE as error:
         if wants_traceback:
@@ -55,7 +57,21 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
     except ValueError as error:
         if wants_traceback or _NO_NULL not in str(error):
             raise
-        fail(ConfigError("a config group cannot be null", "type the name of an option, such as callbacks=none"))
+        fail(ConfigError("a config group takes the name of an option", "type one, such as callbacks=none"))
+
+
+def _named_options(arguments: Sequence[str]) -> list[str]:
+    """Quote numbers that name an option, such as precision=32: Hydra takes no number for a name."""
+    conf = Path(sys.argv[0]).parent / "conf"
+    named = []
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        options = [
+            overrides.quoted(option) if option.isdigit() and (conf / group / f"{option}.yaml").is_file() else option
+            for option in value.split(",")
+        ]
+        named.append(f"{group}={','.join(options)}" if "=" in argument else argument)
+    return named
 
 
 def metric_mode(monitor: str) -> str:
@@ -171,14 +187,32 @@ def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
     typed = {group: value for group in card["choices"] if (value := overrides.typed(arguments, group))}
     refuse_other_choices(card, typed, key)
     refuse_presets(a for a in arguments if "=" in a and a not in card["overrides"])
-    own = {key: str(path)}
-    if key == "resume":
-        own["run_dir"] = str(path.parent.parent)
+    own = {key: str(path), **_run_folder(arguments, key, path)}
     command = _placed(arguments, **own)
     replaced = {*map(overrides.key_of, command), "run_dir", *_CONTINUES}
-    earlier = [override for override in card["overrides"] if overrides.key_of(override) not in replaced]
+    earlier = [o for o in card["overrides"] if overrides.key_of(o) not in replaced and _is_about_the_run(o)]
     place = overrides.first(command)
     return [*command[:place], *earlier, *command[place:]]
+
+
+def _is_about_the_run(override: str) -> bool:
+    """Whether an override that a checkpoint brings along may be composed.
+
+    Composing is not harmless: Hydra starts its own callbacks and launchers, and ``trust`` decides which code may run. A
+    checkpoint from elsewhere may choose among lightune's keys and groups, and nothing else.
+    """
+    top = overrides.key_of(override).replace("/", ".").split("@")[0].split(".")[0]
+    return not override.startswith("-") and top in _FROM_A_CHECKPOINT
+
+
+def _run_folder(arguments: Sequence[str], key: str, path: Path) -> dict[str, str]:
+    """Return the folder in which a resumed run goes on, where the checkpoint still lies in one."""
+    if key != "resume" or path.parent.name != "checkpoints":
+        return {}
+    folder, typed = path.parent.parent, overrides.typed(arguments, "run_dir")
+    if typed and Path(typed).expanduser().absolute() != folder:
+        raise ConfigError(f"run_dir={typed}: a resumed run goes on in its own folder, {folder}", "leave out run_dir=…")
+    return {"run_dir": str(folder)}
 
 
 def _checkpoint(arguments: Sequence[str], key: str, named: str) -> Path:

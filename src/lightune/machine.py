@@ -10,6 +10,14 @@ def has_gpu() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/proc/driver/nvidia/version").exists()
 
 
+def gpu_count() -> int:
+    """Return how many NVIDIA GPUs this process sees."""
+    if not has_gpu():
+        return 0
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(chosen.split(",")) if chosen else len(list(Path("/proc/driver/nvidia/gpus").iterdir()))
+
+
 @cache
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16 natively (AMX or AVX512-bf16, or Arm's bf16)."""

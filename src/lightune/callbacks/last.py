@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from lightune import machine, overrides
 from lightune.report import show
+from lightune.report.history import HistoryLogger
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -56,6 +57,7 @@ class LastCheckpoint(Checkpoint):
             return  # nothing new, or in the middle of an optimiser step
         stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
         if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+            _log_step(trainer, everywhere=stopping)
             self._save(trainer)
         if stopping:
             self._stop(trainer)
@@ -92,3 +94,22 @@ class LastCheckpoint(Checkpoint):
             show.note(f"\nStopped at step {trainer.global_step}. Continue with:\n  {command}")
         # Only the first rank reports it: Lightning kills a job outright whose other ranks end with a status.
         sys.exit(128 + (self._signal or signal.SIGINT) if trainer.is_global_zero else 0)
+
+
+def _log_step(trainer: Trainer, everywhere: bool) -> None:
+    """Log the step that has just ended: Lightning does so after the hook, too late for a run that ends in it.
+
+    Args:
+        trainer: Knows what was logged in the step.
+        everywhere: Whether the run ends here, so that no logger will hear of the step again. Otherwise only history.csv
+            is written, in which a second entry changes nothing.
+    """
+    connector = trainer._logger_connector
+    if not connector.should_update_logs:
+        return
+    logged = {name: float(value) for name, value in connector.metrics["log"].items()}
+    for logger in trainer.loggers:
+        if everywhere or isinstance(logger, HistoryLogger):
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            logger.log_metrics({**logged, "epoch": trainer.current_epoch}, step)
+            logger.save()

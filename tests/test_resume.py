@@ -1,0 +1,145 @@
+"""A run that was killed and resumed is the run that was never interrupted: same weights, same history, same result."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lightune import checkpoint_card
+from lightune.callbacks import LastCheckpoint
+from tests import running
+
+LORA = ("task=ner", "peft=lora", "data.batch_size=4", "trainer.accumulate_grad_batches=2", "scheduler=cosine")
+FULL = ("task=classification", "peft=full", "data.num_workers=2", "scheduler=linear")
+# 3 steps an epoch, the last of them smaller; two epochs.
+SHORT = ("data.limit={train: 19, val: 6, test: 6}", "data.max_length=48", "callbacks.last.every_n_steps=1")
+
+
+def _steps(run_dir: Path) -> list[dict[str, str]]:
+    """Return what history.csv says of the training itself: all but the final numbers, in which there are times."""
+    return running.history(run_dir)[:-1]
+
+
+def _assert_same(resumed: Path, whole: Path) -> None:
+    for which in ("last", "best"):
+        ours, theirs = running.weights(resumed, which), running.weights(whole, which)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert _steps(resumed) == _steps(whole)
+    ours, theirs = running.metrics(resumed), running.metrics(whole)
+    for number in theirs:
+        if not number.startswith(("time/", "memory/")):
+            assert ours[number] == theirs[number], number
+    assert (resumed / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+
+
+@contextmanager
+def _snapshots(folder: Path) -> Iterator[list[Path]]:
+    """Keep a copy of the run folder as it is whenever a checkpoint has just been written."""
+    kept: list[Path] = []
+    save = LastCheckpoint._save
+
+    def save_and_copy(self: LastCheckpoint, trainer: Any) -> None:
+        save(self, trainer)
+        run_dir = self.path.parent.parent
+        kept.append(shutil.copytree(run_dir, folder / f"{len(kept)}_step{trainer.global_step}" / run_dir.name))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LastCheckpoint, "_save", save_and_copy)
+        yield kept
+
+
+@pytest.mark.parametrize("typed", [LORA, FULL], ids=["lora", "full"])
+def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_path: Path) -> None:
+    with _snapshots(tmp_path / "at") as kept:
+        whole = running.train(tmp_path / "whole", *typed, *SHORT)
+    steps = [checkpoint_card.read(run / "checkpoints" / "last.ckpt")["step"] for run in kept]
+    assert steps == [1, 2, 3, 3, 4, 5, 6, 6]  # each step, and after each validation
+    for run in kept:
+        running.resume(run)
+        _assert_same(run, whole)
+
+
+@pytest.mark.parametrize("typed", [LORA, FULL], ids=["lora", "full"])
+def test_a_killed_run_goes_on_where_it_was(typed: tuple[str, ...], tmp_path: Path) -> None:
+    options = (*typed, "data.limit={train: 400, val: 6, test: 6}", "data.max_length=48", "callbacks.last.every_n_steps=1")
+    runs = tmp_path / "runs"
+    with running.started("train", tmp_path, *running.SMALL, *options, f"paths.runs={runs}") as process:
+        last = _when_step_is_written(5, runs, process)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
+    run = last.parent.parent
+    killed_at = checkpoint_card.read(last)["step"]
+    assert 5 <= killed_at < 50  # the first of two epochs
+    assert not (run / "metrics.json").exists()
+    with running.started("train", tmp_path, "resume=latest", f"paths.runs={runs}") as process:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    assert [*runs.glob("*/*")] == [run]
+    _assert_same(run, running.train(tmp_path / "whole", *options))
+
+
+def _when_step_is_written(step: int, runs: Path, process: Any) -> Path:
+    """Wait until a run's last.ckpt has got so far, and return it."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        for path in runs.glob("*/*/checkpoints/last.ckpt"):
+            if checkpoint_card.read(path)["step"] >= step:
+                return path
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[0] if process.poll() is not None else "it takes too long")
+
+
+def test_patience_is_not_renewed(tmp_path: Path) -> None:
+    """With a gain that cannot be had, the third validation after the best one is the last."""
+    options = (
+        "task=ner",
+        *SHORT,
+        "trainer.max_epochs=9",
+        "callbacks.early_stopping={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/f1, mode: max, "
+        "patience: 2, min_delta: 2, check_on_train_epoch_end: false}",
+    )
+    with _snapshots(tmp_path / "at") as kept:
+        whole = running.train(tmp_path / "whole", *options)
+    assert checkpoint_card.read(whole / "checkpoints" / "last.ckpt")["step"] == 9  # 3 epochs of 3 steps
+    # In the second epoch; after its validation; when patience has just run out.
+    for at in ("step5", "step6", "step9"):
+        run = next(run for run in reversed(kept) if run.parent.name.endswith(at))
+        running.resume(run)
+        _assert_same(run, whole)
+
+
+def test_a_finished_run_can_be_trained_on(tmp_path: Path) -> None:
+    options = ("task=ner", "scheduler=constant", *SHORT)
+    longer = running.train(tmp_path / "longer", *options, "trainer.max_epochs=3")
+    run = running.train(tmp_path / "run", *options, "trainer.max_epochs=2")
+    running.resume(run, "trainer.max_epochs=3")
+    for name, tensor in running.weights(longer).items():
+        assert torch.equal(running.weights(run)[name], tensor)
+    assert running.losses(run)[:9] == running.losses(longer)[:9]
+    assert running.metrics(run, "best/") == running.metrics(longer, "best/")
+
+
+def test_what_is_typed_with_a_resume_wins(tmp_path: Path) -> None:
+    run = running.train(tmp_path / "run", "task=ner", *SHORT, "trainer.max_epochs=1", "optimizer.lr=1e-3")
+    running.resume(run, "trainer.max_epochs=2", "data.eval_batch_size=2", "seed=3")
+    config = checkpoint_card.read(run / "checkpoints" / "last.ckpt")["config"]
+    assert (config["trainer"]["max_epochs"], config["data"]["eval_batch_size"], config["seed"]) == (2, 2, 3)
+    assert config["optimizer"]["lr"] == 1e-3  # what was typed before stays
+    assert (config["task"]["name"], config["data"]["max_length"]) == ("ner", 48)
+
+
+def test_a_run_moved_elsewhere_is_resumed_there(tmp_path: Path) -> None:
+    run = running.train(tmp_path / "run", "task=ner", *SHORT, "trainer.max_epochs=1")
+    moved = run.rename(tmp_path / "moved")
+    running.resume(moved, "trainer.max_epochs=2")
+    assert checkpoint_card.read(moved / "checkpoints" / "last.ckpt")["step"] == 6
+    assert not run.exists()
+    assert {os.path.basename(path) for path in os.listdir(tmp_path)} == {"moved"}
