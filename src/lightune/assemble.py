@@ -177,6 +177,7 @@ def _data(
         num_workers=cfg.data.num_workers,
         seed=cfg.seed,
         eval_only=tuple(task.eval_only),
+        limit=cfg.trainer.limit_train_batches,
     )
 
 

@@ -3,33 +3,33 @@
 The composed configuration alone would not do: a YAML file may have changed since, and a default with it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightune import checkpoint_card
+from lightune import checkpoint_card, overrides
 from lightune.check import referred
 from lightune.errors import CheckpointError, ConfigError
-from lightune.instantiate import as_config, refuse_untrusted
+from lightune.instantiate import as_config, plain, refuse_untrusted
 
 # Groups whose YAML lands in another place of the configuration than their name says; presets land everywhere.
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
 _PRESETS = ("experiment", "debug", "hparams_search")
 # What belongs to this command rather than to the run that wrote the checkpoint.
-_OWN = ("paths", "run_dir", "resume", "trust", "checkpoint", "split")
+_OWN = ("paths", "run_dir", "resume", "trust", "model.trust_remote_code", "checkpoint", "split")
 # An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
 _NOT_FOR_EVALUATION = ("trainer", "callbacks", "logger")
 
 
-def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConfig:
+def continued(cfg: DictConfig, path: Path, commanded: Iterable[str]) -> DictConfig:
     """Return the checkpoint's configuration with the typed overrides on top.
 
     Args:
         cfg: Composed from the checkpoint's overrides and the typed ones.
         path: The checkpoint.
-        overrides: Both, in this order.
+        commanded: Both, in this order.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged, or of another task, model or method than typed.
@@ -37,14 +37,14 @@ def continued(cfg: DictConfig, path: Path, overrides: Iterable[str]) -> DictConf
     """
     card = checkpoint_card.read(path)
     saved: dict[str, Any] = _moved(card["config"], card["config"].get("run_dir"), cfg.run_dir)
-    refuse_untrusted(saved, cfg.trust)
-    typed = [override for override in overrides if override not in card["overrides"]]
+    typed = [override for override in commanded if override not in card["overrides"]]
     merged = as_config(saved)
     taken = [*_OWN, *map(_place, typed)]
     for place in (*taken, *_dependents(cfg, taken, known=_leaves(saved))):
         _take(merged, cfg, place)
     if "checkpoint" in cfg:
         _for_evaluation(merged, cfg, typed)
+    refuse_untrusted(plain(merged), cfg.trust)
     return merged
 
 
@@ -147,3 +147,23 @@ def refuse_presets(typed: Iterable[str]) -> None:
                 f"{override}: a preset cannot be laid over an earlier run's configuration",
                 "type the keys that it sets, such as trainer.max_epochs=1",
             )
+
+
+def earlier_overrides(card: Mapping[str, Any], replaced: Collection[str]) -> list[str]:
+    """Return the overrides of the run that wrote a checkpoint, as far as another command may take them over.
+
+    A checkpoint may come from a stranger: what would make Hydra run code, and what says whom to trust, is left out.
+
+    Args:
+        card: Of the checkpoint.
+        replaced: Keys that have another value now.
+    """
+    return [text for text in card["overrides"] if not _is_dropped(text, replaced)]
+
+
+def _is_dropped(text: str, replaced: Collection[str]) -> bool:
+    override = overrides.parsed(text)
+    if override is None or text.startswith("-") or "trust_remote_code" in text:
+        return True
+    places = {override.key_or_group.replace("/", ".").split(".")[0], (override.package or "").split(".")[0]}
+    return "hydra" in places or override.key_or_group in {"trust", *replaced}

@@ -11,10 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightune.errors import ConfigError, UserError, nearest
 
+_NOT_FOUND = (ImportError, AttributeError, ValueError, InstantiationException)
 # What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are
-# callables too.
+# callables too, and so are functions of our own that write files.
 _TRUSTED = re.compile(
-    r"lightune\.(adapt|callbacks|data\.sources|models|optim\.schedules|report|tasks)(\.\w+)*\.\w+"
+    r"lightune\.(adapt|callbacks|data\.sources|models|report|tasks)(\.[a-z]\w*)*\.[A-Z]\w*"
+    r"|lightune\.optim\.schedules\.[a-z]\w*"
+    r"|lightune\.report\.wandb\.logger"
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"
     r"|peft\.[A-Z]\w*Config"
     r"|torchmetrics(\.[a-z]\w*)*\.[A-Z]\w+"
@@ -71,11 +74,16 @@ def check_arguments(content: Any, path: str) -> None:
 def _check_signature(content: Mapping[str, Any], path: str) -> None:
     target = content["_target_"]
     try:
-        parameters = inspect.signature(hydra.utils.get_object(target)).parameters
-    except (ImportError, AttributeError, ValueError, InstantiationException) as error:
+        found = hydra.utils.get_object(target)
+    except _NOT_FOUND as error:
+        reason = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"{path}._target_={target}: it cannot be found ({error})", "give a full dotted name"
+            f"{path}._target_={target}: it cannot be found ({reason})", "give a full dotted name"
         ) from error
+    try:
+        parameters = inspect.signature(found).parameters
+    except ValueError:  # some callables written in C have none
+        return
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     for key in content:
@@ -106,7 +114,10 @@ def _is_trusted(target: str) -> bool:
         return False
     # A module's own imports are reachable as its attributes (lightune.report.x.os.system): where it was defined
     # decides.
-    defined_in = getattr(hydra.utils.get_object(target), "__module__", "") or ""
+    try:
+        defined_in = getattr(hydra.utils.get_object(target), "__module__", "") or ""
+    except _NOT_FOUND:
+        return False
     return defined_in.split(".")[0] == target.split(".")[0]
 
 

@@ -64,6 +64,7 @@ class FineTuner(LightningModule):
         self.card = dict(card or {})
         self.everything = everything
         self.tokens: float | Tensor = 0.0  # tokens trained on so far, padding aside, all ranks together
+        self.loss: float | Tensor | None = None  # of the last step
         self.metrics: dict[str, float] = {}  # of the last evaluation of each split, in full precision
         self.tested = "test"  # the split that the test loop runs over
         self._digest: str | None = None
@@ -85,7 +86,8 @@ class FineTuner(LightningModule):
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
         self.tokens = self.tokens + step[_TOKENS]
-        self.log("train/loss", (step[_LOSS] / step[_TARGETS].clamp(min=1)).float(), prog_bar=True)
+        self.loss = (step[_LOSS] / step[_TARGETS].clamp(min=1)).float()
+        self.log("train/loss", self.loss, prog_bar=True)
         self._step = torch.zeros_like(self._step)
 
     def _ranks(self) -> int:
@@ -139,10 +141,12 @@ class FineTuner(LightningModule):
             "epoch": checkpoint["epoch"],
             "step": checkpoint["global_step"],
             "tokens": float(self.tokens),
+            "loss": None if self.loss is None else float(self.loss),
             "metrics": dict(self.metrics),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting tokens."""
+        """Go on from the numbers of the last step."""
         self.tokens = checkpoint[CARD]["tokens"]
+        self.loss = checkpoint[CARD]["loss"]
         self.metrics = dict(checkpoint[CARD]["metrics"])

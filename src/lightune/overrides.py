@@ -17,8 +17,8 @@ def quoted(value: str) -> str:
 def word(key: str, value: Any) -> str:
     """Return ``key=value`` as one types it: quoted for Hydra and for the shell where either needs it."""
     text = str(value)
-    parsed = _parsed(f"{key}={text}")
-    plain = parsed is not None and not parsed.is_sweep_override() and str(parsed.value()) == text
+    read = parsed(f"{key}={text}")
+    plain = read is not None and not read.is_sweep_override() and str(read.value()) == text
     return shlex.quote(f"{key}={text if plain else quoted(text)}")
 
 
@@ -29,7 +29,7 @@ def key_of(override: str) -> str:
 
 def is_sweep(arguments: Iterable[str], key: str) -> bool:
     """Whether several values were typed for a key."""
-    return any((parsed := _parsed(a)) is not None and parsed.is_sweep_override() for a in _of(arguments, key))
+    return any((read := parsed(a)) is not None and read.is_sweep_override() for a in _of(arguments, key))
 
 
 def typed(arguments: Iterable[str], key: str) -> str | None:
@@ -37,9 +37,9 @@ def typed(arguments: Iterable[str], key: str) -> str | None:
     values = _of(arguments, key)
     if not values:
         return None
-    parsed = _parsed(values[-1])
+    read = parsed(values[-1])
     # What Hydra's grammar refuses (an unquoted `=` or `~`) is taken as it stands; whoever passes it on quotes it.
-    value = values[-1].split("=", 1)[1] if parsed is None or parsed.is_sweep_override() else parsed.value()
+    value = values[-1].split("=", 1)[1] if read is None or read.is_sweep_override() else read.value()
     return None if value is None else str(value)
 
 
@@ -47,7 +47,8 @@ def _of(arguments: Iterable[str], key: str) -> list[str]:
     return [argument for argument in arguments if argument.startswith(f"{key}=")]
 
 
-def _parsed(override: str) -> Override | None:
+def parsed(override: str) -> Override | None:
+    """Return an override as Hydra reads it, or None where it cannot."""
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException:

@@ -58,11 +58,10 @@ def train(cfg: DictConfig) -> float | None:
 def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | None:
     """Test the best checkpoint and write what the run found."""
     folder, module = Path(cfg.run_dir), experiment.module
-    last = dict(experiment.trainer.logged_metrics)
     best: dict[str, Any] = {"metrics": module.metrics} if cfg.trainer.fast_dev_run else _load_best(folder, experiment)
     metrics = _tested(experiment)
     found: dict[str, Any] = {
-        "train/loss": float(last["train/loss"]) if "train/loss" in last else None,
+        "train/loss": None if module.loss is None else float(module.loss),
         **{key: value for key, value in best.get("metrics", {}).items() if key.startswith("val/")},
         **metrics,
         "best/epoch": best.get("epoch"),

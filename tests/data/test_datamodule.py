@@ -123,6 +123,22 @@ def test_training_goes_on_where_the_state_says(
     assert later.state_dict() == {"epoch": 2, "position": 0}
 
 
+@pytest.mark.parametrize("limit", [4, 0.5])
+def test_a_limited_epoch_is_finished_at_its_limit(
+    splits: dict[str, EncodedSplit], tokenizer: PreTrainedTokenizerBase, limit: float
+) -> None:
+    data, later = _data(splits, limit=limit), _data(splits, limit=limit)
+    loader = data.train_dataloader()
+    count = int(limit if isinstance(limit, int) else len(loader) * limit)
+    assert 1 < count < len(loader)
+    first = [_members(batch, tokenizer) for batch in islice(iter(loader), count)]
+    later.load_state_dict(data.state_dict())
+    assert later.state_dict() == {} and data.state_dict() == {"epoch": 1, "position": 0}
+    second = [_members(batch, tokenizer) for batch in islice(iter(loader), count)]
+    resumed = [_members(batch, tokenizer) for batch in islice(iter(later.train_dataloader()), count)]
+    assert resumed == second != first
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loading_leaves_the_global_random_state_alone(splits: dict[str, EncodedSplit], workers: int) -> None:
     data = _data(splits, num_workers=workers)

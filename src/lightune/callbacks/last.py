@@ -22,8 +22,8 @@ class LastCheckpoint(Checkpoint):
     Lightning's ModelCheckpoint writes either every so many steps or every epoch, and its copy of the last checkpoint
     only when another one is due; a run that is resumed wants all of these moments, and the end.
 
-    On Ctrl-C or SIGTERM the step in progress is finished, the checkpoint is written, and the process ends with status
-    128 + the signal's number. A second Ctrl-C ends it at once.
+    On Ctrl-C or SIGTERM the step in progress is finished, and with it the validation that is due, the checkpoint is
+    written, and the process ends with status 128 + the signal's number. A second Ctrl-C ends it at once.
 
     Args:
         dirpath: Folder of ``last.ckpt``.
@@ -55,6 +55,8 @@ class LastCheckpoint(Checkpoint):
         """Write where it is due, and stop where that was asked for."""
         if trainer.global_step == self._saved_step or trainer.fit_loop._should_accumulate():
             return  # nothing new, or in the middle of an optimiser step
+        if trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+            return  # a run resumed from here would leave out the validation that follows, which writes when it is done
         stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
         if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
             _log_step(trainer, everywhere=stopping)

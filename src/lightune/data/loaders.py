@@ -51,6 +51,7 @@ class PlannedLoader:
         collate: List of features → batch.
         num_workers: Loader processes.
         pin_memory: Whether batches are put where a GPU reads them faster.
+        limit: Batches after which the caller ends an epoch; it may be more than there are.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class PlannedLoader:
         collate: Callable[[Sequence[Feature]], dict[str, Tensor]],
         num_workers: int = 0,
         pin_memory: bool = False,
+        limit: float = float("inf"),
     ) -> None:
         self.dataset = dataset
         self.plan = plan
+        self.limit = limit
         self.epoch = 0
         self.position = 0
         self._resumed = False
@@ -90,7 +93,7 @@ class PlannedLoader:
 
     def state_dict(self) -> dict[str, int]:
         """Return epoch and batches handed out in it; a finished epoch is the next one's beginning."""
-        finished = self.position >= len(self)
+        finished = self.position >= min(len(self), self.limit)
         return {"epoch": self.epoch + finished, "position": 0 if finished else self.position}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:

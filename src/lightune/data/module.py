@@ -27,6 +27,7 @@ class DataModule(LightningDataModule):
         num_workers: Loader processes.
         seed: Of the data order.
         eval_only: Columns that training does not read.
+        limit: Batches of an epoch (whole number) or share of them (up to 1.0), as Lightning's ``limit_train_batches``.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class DataModule(LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         eval_only: tuple[str, ...] = (),
+        limit: float = 1.0,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -51,6 +53,7 @@ class DataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.eval_only = eval_only
+        self.limit = limit
         self._training: PlannedLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
@@ -83,8 +86,15 @@ class DataModule(LightningDataModule):
         features = self.splits["train"].features.remove_columns(
             [c for c in (*self.eval_only, "example") if c in self.splits["train"].features.column_names]
         )
+        plan = self.plan(_share())
+        batches = len(plan(0))
         loader = PlannedLoader(
-            features, self.plan(_share()), self.collate, self.num_workers, pin_memory=torch.cuda.is_available()
+            features,
+            plan,
+            self.collate,
+            self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            limit=self.limit if isinstance(self.limit, int) else int(batches * self.limit),
         )
         if self._place:
             loader.load_state_dict(self._place)
