@@ -225,7 +225,7 @@ def test_a_multirun_starts_no_ranks_that_would_start_it_again(strategy: str, pas
         check(cfg, multirun=True)
         check_multirun(cfg)
     else:
-        with pytest.raises(ConfigError, match="-m with trainer=ddp"):
+        with pytest.raises(ConfigError, match="-m with DDP"):
             check(cfg, multirun=True)
 
 
@@ -310,3 +310,10 @@ def test_the_data_options_of_every_source_are_known() -> None:
         cfg = composed(f"data={file.stem}", *needed)
         known = KEYS["data"] | set(cfg.data.source)
         assert set(cfg.data) - known == set()
+
+
+def test_auto_on_several_gpus_is_ddp_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightune.machine.gpu_count", lambda: 2)
+    with pytest.raises(ConfigError, match="-m with DDP"):
+        check(composed(), multirun=True)
+    check(composed("trainer.devices=1"), multirun=True)

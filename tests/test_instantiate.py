@@ -49,7 +49,7 @@ def test_a_partial_is_called_later() -> None:
 @pytest.mark.parametrize(
     ("node", "problem", "remedy"),
     [
-        ({"_target_": FILES, "trian": "x"}, "p.trian: Files takes no argument of that name", "did you mean 'train'?"),
+        ({"_target_": FILES, "trian": "x"}, "p.trian: Files takes no argument of that name", "did you mean 'train'"),
         ({**SGD, "momentun": 1}, "p.momentun: SGD takes no argument of that name", "did you mean 'momentum'?"),
         ({"_target_": "lightune.data.sources.File"}, "p._target_=lightune.data.sources.File", "full dotted name"),
         ({"_target_": "no.such.module.Thing"}, "p._target_=no.such.module.Thing", "full dotted name"),

@@ -42,7 +42,7 @@ PAIRS = 5
         ("train.py task=qq", 1, "task=qq: there is no such option"),
         ("train.py model=t5-small", 1, "task=qa does not work on an encoder-decoder"),
         ("train.py data=files data.train=no.csv", 1, "data.train=no.csv: there is no such file"),
-        ("train.py -m trainer=ddp seed=1,2", 1, "-m with trainer=ddp"),
+        ("train.py -m trainer=ddp seed=1,2", 1, "-m with DDP"),
         ("train.py resume=latest", 1, "no checkpoint lies under runs"),
         ("eval.py", 1, "nothing to evaluate was named"),
     ],

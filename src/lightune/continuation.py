@@ -37,7 +37,8 @@ def continued(cfg: DictConfig, path: Path, commanded: Iterable[str]) -> DictConf
     """
     card = checkpoint_card.read(path)
     saved: dict[str, Any] = _moved(card["config"], card["config"].get("run_dir"), cfg.run_dir)
-    typed = [override for override in commanded if override not in card["overrides"]]
+    earlier = {overrides.key_of(override): override for override in card["overrides"]}  # of equal keys the last counts
+    typed = [override for override in commanded if earlier.get(overrides.key_of(override)) != override]
     merged = as_config(saved)
     taken = [*_OWN, *map(_place, typed)]
     for place in (*taken, *_dependents(cfg, taken, known=_leaves(saved))):
