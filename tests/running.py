@@ -25,7 +25,6 @@ SMALL = (
     "data.batch_size=8",
     "data.limit={train: 40, val: 13, test: 11}",
     "callbacks.progress_bar=null",
-    "callbacks.early_stopping=null",
 )
 # The same weights from the same gradients: nothing random but the first draw and the data order, and no optimiser that
 # would blow a rounding error up to the size of a step.

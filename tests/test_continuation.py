@@ -165,6 +165,10 @@ def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:
         ("++hydra.run.dir=x", False),
         ("  hydra.run.dir=x", False),
         ("+callbacks@hydra.callbacks=x", False),
+        ("debug=limit", True),
+        ("strategy=ddp", True),
+        ("mine=3", False),
+        ("run_dir=x", False),
         ("trust=[os]", False),
         ("++trust=[os]", False),
         ("model.trust_remote_code=true", False),
@@ -178,27 +182,28 @@ def test_overrides_that_a_checkpoint_may_bring(override: str, kept: bool) -> Non
     assert earlier_overrides({"overrides": [override]}, {"optimizer.lr", "seed"}) == [override] * kept
 
 
-@pytest.mark.parametrize("verb", ["train", "eval"])
 @pytest.mark.parametrize(
-    ("key", "target"),
+    ("key", "node", "verbs"),
     [
-        ("task._target_", "os.system"),
-        ("model._target_", "torch.load"),
-        ("trainer.profiler", {"_target_": "torch.hub.load"}),
-        ("callbacks.best._target_", "builtins.eval"),
-        ("callbacks.progress_bar._target_", "lightune.report.environment.subprocess.run"),
-        ("peft.config._target_", "subprocess.run"),
-        ("peft.extra", [{"_target_": "builtins.exec"}]),
+        ("task._target_", "os.system", "train eval"),
+        ("model._target_", "torch.load", "train eval"),
+        ("peft.config._target_", "subprocess.run", "train eval"),
+        ("peft.extra", [{"_target_": "builtins.exec"}], "train eval"),
+        ("trainer.profiler", {"_target_": "torch.hub.load"}, "train"),  # an evaluation takes none of these
+        ("callbacks.best._target_", "builtins.eval", "train"),
+        ("callbacks.progress_bar._target_", "lightune.report.environment.subprocess.run", "train"),
     ],
 )
-def test_a_configuration_that_names_other_code_is_refused(verb: str, key: str, target: Any, tmp_path: Path) -> None:
-    place = key if isinstance(target, str) else f"{key}"
-    if verb == "eval" and place.startswith(("trainer", "callbacks")):
-        earlier, then = (*EARLIER, f"{'+' if 'profiler' not in key else ''}{key}=null"), None
-        assert now(checkpoint(tmp_path, EARLIER, then={key: target}), verb=verb)  # it is not used at all
-        return
-    with pytest.raises(ConfigError, match="which is not part of lightune"):
-        now(checkpoint(tmp_path, then={key: target}), verb=verb)
+@pytest.mark.parametrize("verb", ["train", "eval"])
+def test_a_configuration_that_names_other_code_is_refused(
+    verb: str, key: str, node: Any, verbs: str, tmp_path: Path
+) -> None:
+    path = checkpoint(tmp_path, then={key: node})
+    if verb in verbs.split():
+        with pytest.raises(ConfigError, match="which is not part of lightune"):
+            now(path, verb=verb)
+    else:
+        assert OmegaConf.select(now(path, verb=verb), key) != node
 
 
 @pytest.mark.parametrize("verb", ["train", "eval"])
@@ -218,7 +223,7 @@ def test_overrides_that_name_other_code_are_refused(verb: str, override: str, tm
 
 def test_modules_of_ones_own_are_let_in_by_who_types_them(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, then={"task._target_": "my_tasks.Topics", "trust": ["my_tasks"]})
-    with pytest.raises(ConfigError, match="wants to run my_tasks.Topics"):
+    with pytest.raises(ConfigError, match=r"wants to run my_tasks\.Topics"):
         now(path, verb="eval")
     assert now(path, "trust=[my_tasks]", verb="eval").task["_target_"] == "my_tasks.Topics"
 
@@ -230,6 +235,7 @@ def test_code_from_the_hub_runs_only_where_it_is_typed(tmp_path: Path) -> None:
     assert now(path, "model.trust_remote_code=true", verb="eval").model.trust_remote_code is True
 
 
+@pytest.mark.filterwarnings("ignore:Callback TextIOWrapper")
 @pytest.mark.parametrize("key", ["hydra.callbacks.x", "callbacks.progress_bar"])
 def test_a_strangers_checkpoint_runs_nothing(key: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
@@ -239,9 +245,9 @@ def test_a_strangers_checkpoint_runs_nothing(key: str, tmp_path: Path) -> None:
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}, CARD: card}, path)
     outcome = run("eval", [f"checkpoint={path}"], tmp_path)
     assert outcome.status == 1  # it is no real checkpoint either
+    assert ("wants to run builtins.open" in outcome.err) == (not key.startswith("hydra"))
     assert not marker.exists()
     if key.startswith("hydra"):  # who types it means it: the test could have failed
-        run("train", [evil, "sede=3"], tmp_path)
         run("train", [evil, "trainer.max_epochs=-1"], tmp_path)
         assert marker.exists()
 

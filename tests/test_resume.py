@@ -1,6 +1,5 @@
 """A run that was killed and resumed is the run that was never interrupted: same weights, same history, same result."""
 
-import os
 import shutil
 import signal
 import time
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from lightune import checkpoint_card
-from lightune.callbacks import LastCheckpoint
+from lightune.callbacks import BestCheckpoint, LastCheckpoint
 from tests import running
 
 LORA = ("task=ner", "peft=lora", "data.batch_size=4", "trainer.accumulate_grad_batches=2", "scheduler=cosine")
@@ -27,6 +26,10 @@ def _steps(run_dir: Path) -> list[dict[str, str]]:
     """Return what history.csv says of the training itself, without the final test and the summary's times."""
     rows = running.history(run_dir)[:-1]
     return [{key: v for key, v in row.items() if key.startswith(("step", "train/", "val/", "lr-"))} for row in rows]
+
+
+def _step(run_dir: Path) -> int:
+    return checkpoint_card.read(run_dir / "checkpoints" / "last.ckpt")["step"]
 
 
 def _assert_same(resumed: Path, whole: Path) -> None:
@@ -62,7 +65,7 @@ def _snapshots(folder: Path) -> Iterator[list[Path]]:
 def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_path: Path) -> None:
     with _snapshots(tmp_path / "at") as kept:
         whole = running.train(tmp_path / "whole", *typed, *SHORT)
-    steps = [checkpoint_card.read(run / "checkpoints" / "last.ckpt")["step"] for run in kept]
+    steps = [_step(run) for run in kept]
     assert steps == list(range(1, len(_steps(whole)) + 1))  # each of them once, after the validation that is due
     for run in kept:
         running.resume(run)
@@ -78,7 +81,7 @@ def test_a_killed_run_goes_on_where_it_was(typed: tuple[str, ...], tmp_path: Pat
         process.send_signal(signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
     run = last.parent.parent
-    killed_at = checkpoint_card.read(last)["step"]
+    killed_at = _step(run)
     assert 5 <= killed_at < 50  # the first of two epochs
     assert not (run / "metrics.json").exists()
     with running.started("train", tmp_path, "resume=latest", f"paths.runs={runs}") as process:
@@ -93,29 +96,23 @@ def _when_step_is_written(step: int, runs: Path, process: Any) -> Path:
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         for path in runs.glob("*/*/checkpoints/last.ckpt"):
-            if checkpoint_card.read(path)["step"] >= step:
+            if _step(path.parent.parent) >= step:
                 return path
         time.sleep(0.02)
     raise AssertionError(process.communicate()[0] if process.poll() is not None else "it takes too long")
 
 
 def test_patience_is_not_renewed(tmp_path: Path) -> None:
-    """With a gain that cannot be had, the third validation after the best one is the last."""
-    options = (
-        "task=ner",
-        *SHORT,
-        "trainer.max_epochs=9",
-        "callbacks.early_stopping={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/f1, mode: max, "
-        "patience: 2, min_delta: 2, check_on_train_epoch_end: false}",
-    )
+    """With a gain that cannot be had, the third validation is the last."""
+    early = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=2", "trainer.max_epochs=6")
     with _snapshots(tmp_path / "at") as kept:
-        whole = running.train(tmp_path / "whole", *options)
-    assert checkpoint_card.read(whole / "checkpoints" / "last.ckpt")["step"] == 9  # 3 epochs of 3 steps
-    # In the second epoch; after its validation; when patience has just run out.
-    for at in ("step5", "step6", "step9"):
-        run = next(run for run in reversed(kept) if run.parent.name.endswith(at))
+        whole = running.train(tmp_path / "whole", "task=ner", *SHORT, *early)
+    assert _step(whole) == 9  # 3 epochs of 3 steps
+    for run in kept[4:6] + kept[8:]:  # in the second epoch, after its validation, and when patience has run out
         running.resume(run)
         _assert_same(run, whole)
+    running.resume(whole, "callbacks.early_stopping.patience=3")
+    assert _step(whole) == 12
 
 
 def test_a_finished_run_can_be_trained_on(tmp_path: Path) -> None:
@@ -142,6 +139,20 @@ def test_a_run_moved_elsewhere_is_resumed_there(tmp_path: Path) -> None:
     run = running.train(tmp_path / "run", "task=ner", *SHORT, "trainer.max_epochs=1")
     moved = run.rename(tmp_path / "moved")
     running.resume(moved, "trainer.max_epochs=2")
-    assert checkpoint_card.read(moved / "checkpoints" / "last.ckpt")["step"] == 6
+    assert _step(moved) == 6
     assert not run.exists()
-    assert {os.path.basename(path) for path in os.listdir(tmp_path)} == {"moved"}
+
+
+def test_the_best_value_moves_with_its_folder(tmp_path: Path) -> None:
+    def best(folder: str) -> BestCheckpoint:
+        return BestCheckpoint(dirpath=tmp_path / folder / "checkpoints", filename="best", monitor="val/f1", mode="max")
+
+    before, after = best("run"), best("moved")
+    path = f"{before.dirpath}/best.ckpt"
+    before.best_model_score = before.kth_value = torch.tensor(0.5)
+    before.best_model_path = before.kth_best_model_path = path
+    before.best_k_models = {path: before.best_model_score}
+    after.load_state_dict(before.state_dict())
+    there = f"{tmp_path}/moved/checkpoints/best.ckpt"
+    assert (after.best_model_path, after.kth_best_model_path, [*after.best_k_models]) == (there, there, [there])
+    assert after.best_model_score == after.kth_value == 0.5

@@ -22,14 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightune import checkpoint_card, machine, overrides
-from lightune.check import KEYS, check, check_multirun
-from lightune.continuation import refuse_other_choices, refuse_presets
+from lightune.check import check, check_multirun
+from lightune.continuation import earlier_overrides, refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
 # The keys that continue from an earlier run.
 _CONTINUES = ("resume", "checkpoint")
-# The keys and groups that a checkpoint's own overrides may name.
-_FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - {"trust", "paths", *_CONTINUES}
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
@@ -189,20 +187,9 @@ def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
     refuse_presets(a for a in arguments if "=" in a and a not in card["overrides"])
     own = {key: str(path), **_run_folder(arguments, key, path)}
     command = _placed(arguments, **own)
-    replaced = {*map(overrides.key_of, command), "run_dir", *_CONTINUES}
-    earlier = [o for o in card["overrides"] if overrides.key_of(o) not in replaced and _is_about_the_run(o)]
     place = overrides.first(command)
+    earlier = earlier_overrides(card, replaced={*map(overrides.key_of, command[place:])})
     return [*command[:place], *earlier, *command[place:]]
-
-
-def _is_about_the_run(override: str) -> bool:
-    """Whether an override that a checkpoint brings along may be composed.
-
-    Composing is not harmless: Hydra starts its own callbacks and launchers, and ``trust`` decides which code may run. A
-    checkpoint from elsewhere may choose among lightune's keys and groups, and nothing else.
-    """
-    top = overrides.key_of(override).replace("/", ".").split("@")[0].split(".")[0]
-    return not override.startswith("-") and top in _FROM_A_CHECKPOINT
 
 
 def _run_folder(arguments: Sequence[str], key: str, path: Path) -> dict[str, str]:

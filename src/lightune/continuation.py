@@ -10,13 +10,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import checkpoint_card, overrides
-from lightune.check import referred
+from lightune.check import KEYS, referred
 from lightune.errors import CheckpointError, ConfigError
 from lightune.instantiate import as_config, plain, refuse_untrusted
 
 # Groups whose YAML lands in another place of the configuration than their name says; presets land everywhere.
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
 _PRESETS = ("experiment", "debug", "hparams_search")
+# The keys and groups that a checkpoint's own overrides may name.
+_FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - {
+    "trust",
+    "paths",
+    "run_dir",
+    "resume",
+    "checkpoint",
+}
 # What belongs to this command rather than to the run that wrote the checkpoint.
 _OWN = ("paths", "run_dir", "resume", "trust", "model.trust_remote_code", "checkpoint", "split")
 # An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
@@ -153,18 +161,20 @@ def refuse_presets(typed: Iterable[str]) -> None:
 def earlier_overrides(card: Mapping[str, Any], replaced: Collection[str]) -> list[str]:
     """Return the overrides of the run that wrote a checkpoint, as far as another command may take them over.
 
-    A checkpoint may come from a stranger: what would make Hydra run code, and what says whom to trust, is left out.
+    Composing is not harmless: Hydra starts its own callbacks and launchers, and ``trust`` decides which code may run. A
+    checkpoint from elsewhere may choose among lightune's keys and groups, and nothing else.
 
     Args:
         card: Of the checkpoint.
         replaced: Keys that have another value now.
     """
-    return [text for text in card["overrides"] if not _is_dropped(text, replaced)]
+    return [text for text in card["overrides"] if _may_be_composed(text, replaced)]
 
 
-def _is_dropped(text: str, replaced: Collection[str]) -> bool:
+def _may_be_composed(text: str, replaced: Collection[str]) -> bool:
     override = overrides.parsed(text)
     if override is None or text.startswith("-") or "trust_remote_code" in text:
-        return True
-    places = {override.key_or_group.replace("/", ".").split(".")[0], (override.package or "").split(".")[0]}
-    return "hydra" in places or override.key_or_group in {"trust", *replaced}
+        return False
+    places = (override.key_or_group, override.package or override.key_or_group)
+    allowed = all(place.replace("/", ".").split(".")[0] in _FROM_A_CHECKPOINT for place in places)
+    return allowed and override.key_or_group not in replaced

@@ -1,9 +1,10 @@
 """Callbacks that Lightning lacks."""
 
 from lightune.callbacks.best import BestCheckpoint
+from lightune.callbacks.early_stopping import EarlyStopping
 from lightune.callbacks.last import LastCheckpoint
 from lightune.callbacks.progress import ProgressBar
 from lightune.callbacks.random_state import RandomState
 from lightune.callbacks.stopwatch import Stopwatch
 
-__all__ = ["BestCheckpoint", "LastCheckpoint", "ProgressBar", "RandomState", "Stopwatch"]
+__all__ = ["BestCheckpoint", "EarlyStopping", "LastCheckpoint", "ProgressBar", "RandomState", "Stopwatch"]
