@@ -6,14 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import lightning
+import pytest
 import torch
+from filelock import FileLock
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from torch import Tensor
 
+from lightune import assemble, cli
+from lightune.assemble import Experiment
+from lightune.instantiate import plain
 from tests import command
 
 # Seconds, on one core. Batches of 8 make 5 steps of 40 examples.
@@ -55,6 +63,15 @@ def evaluate(checkpoint: Path, run_dir: Path, *overrides: str) -> Path:
     return run_dir
 
 
+def assembled(run_dir: Path, *overrides: str) -> Experiment:
+    """Return a small run's parts, before its first step: ``experiment.trainer`` can fit them."""
+    OmegaConf.register_new_resolver("mode", cli.metric_mode, replace=True)
+    with initialize_config_dir(str(command.ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", [*SMALL, *overrides, f"run_dir={run_dir}"])
+    lightning.seed_everything(cfg.seed, verbose=False)
+    return assemble.experiment(cfg, {"config": plain(cfg), "overrides": []})
+
+
 def start(script: str, folder: Path, *overrides: str) -> subprocess.Popen[str]:
     """Start ``python <script>.py <overrides>`` in a folder, as a process that leads its own group."""
     return subprocess.Popen(
@@ -78,6 +95,19 @@ def started(script: str, folder: Path, *overrides: str) -> Iterator[subprocess.P
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` filled, once for all processes that test at the same time."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once" / name
+    made = folder.with_name(f"{name}.made")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
 
 
 def weights(run_dir: Path, which: str = "last") -> dict[str, Tensor]:

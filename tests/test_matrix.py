@@ -9,7 +9,6 @@ import pytest
 import torch
 import transformers
 import yaml
-from filelock import FileLock
 from peft import PeftModel
 from torch import Tensor, nn
 
@@ -68,32 +67,26 @@ class Trained:
         return experiment, experiment.module.model.eval()
 
 
-def _train(row: Row, folder: Path) -> float:
-    """Train a row and return what the command returned."""
-    returned = []
+def _train(row: Row, folder: Path) -> None:
+    """Train a row, and note what the command returned."""
+    train = lightune.run.train
 
     def noted(cfg: Any) -> float | None:
-        returned.append(train(cfg))
-        return returned[-1]
+        value = train(cfg)
+        (folder / "value.json").write_text(json.dumps(value), encoding="utf-8")
+        return value
 
-    train = lightune.run.train
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lightune.run, "train", noted)
-        running.train(folder, *BY_HEART, *row.overrides)
-    return returned[0]
+        running.train(folder / "run", *BY_HEART, *row.overrides)
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=str)
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a row's run, trained once for all processes that test at the same time."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in running.os.environ else base) / "matrix"
-    shared.mkdir(exist_ok=True)
-    folder, note = shared / str(request.param), shared / f"{request.param}.json"
-    with FileLock(f"{folder}.lock"):
-        if not note.exists():
-            note.write_text(json.dumps(_train(request.param, folder)), encoding="utf-8")
-    return Trained(request.param, folder, json.loads(note.read_text(encoding="utf-8")))
+    """Return a row's run."""
+    row: Row = request.param
+    folder = running.once(tmp_path_factory, str(row), lambda folder: _train(row, folder))
+    return Trained(row, folder / "run", json.loads((folder / "value.json").read_text(encoding="utf-8")))
 
 
 def test_the_loss_falls(trained: Trained) -> None:

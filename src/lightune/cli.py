@@ -188,7 +188,7 @@ def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
     own = {key: str(path), **_run_folder(arguments, key, path)}
     command = _placed(arguments, **own)
     place = overrides.first(command)
-    earlier = earlier_overrides(card, replaced={*map(overrides.key_of, command[place:])})
+    earlier = earlier_overrides(card, replaced=set(map(overrides.key_of, command[place:])))
     return [*command[:place], *earlier, *command[place:]]
 
 

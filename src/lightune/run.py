@@ -108,7 +108,13 @@ def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, 
     artefacts.write_predictions(folder / "predictions.jsonl", evaluation.predictions)
     artefacts.write_tables(folder, "test", experiment.task.tables(evaluation.predictions))
     model_folder.write(
-        folder / "model", experiment.module.model, experiment.tokenizer, experiment.task, cfg.model.path, found
+        folder / "model",
+        experiment.module.model,
+        experiment.tokenizer,
+        experiment.task,
+        cfg.model.path,
+        found,
+        pretrained=experiment.backbone.pretrained,
     )
     for logger in experiment.trainer.loggers:
         logger.log_metrics(dict(found), step=experiment.trainer.global_step)

@@ -1,5 +1,7 @@
 """model/: the result in Hugging Face format, with a card that says how to use it."""
 
+import copy
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from lightune.tasks.base import Task
 
 _CARD = """---
-library_name: {library}
-base_model: {base}
+library_name: {library}{base_model}
 tags: [lightune, {task}]
 ---
 
@@ -48,6 +49,14 @@ backbone = {auto}.from_pretrained(base, config=config{mapping})
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = PeftModel.from_pretrained(backbone, folder)"""
 
+_ADAPTER_AND_BACKBONE = """from peft import PeftModel
+from transformers import AutoTokenizer, {auto}
+
+folder = "."  # this folder: adapter and head, and the backbone, which was never anywhere else
+backbone = {auto}.from_pretrained(f"{{folder}}/backbone")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = PeftModel.from_pretrained(backbone, folder)"""
+
 
 def write(
     folder: Path,
@@ -56,6 +65,7 @@ def write(
     task: Task,
     base: str,
     metrics: Mapping[str, float],
+    pretrained: bool = True,
 ) -> None:
     """Write an adapter folder or a full model, with tokenizer, configuration and model card.
 
@@ -66,34 +76,50 @@ def write(
         task: Names the head.
         base: Public name of the backbone.
         metrics: Shown in the card.
+        pretrained: Whether the backbone's weights came from files; else they are written too.
     """
     unfinished = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     saved: Any = model
-    saved.save_pretrained(unfinished)
+    # Names that were changed for loading would be changed back, and whoever loads the folder would not know.
+    renamed = not isinstance(model, PeftModel) and hasattr(saved.config, "key_mapping")
+    saved.save_pretrained(unfinished, **({"save_original_format": False} if renamed else {}))
     saved.config.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    (unfinished / "README.md").write_text(_card(model, task, base, metrics), encoding="utf-8")
+    if isinstance(model, PeftModel) and not pretrained:
+        _write_backbone(model, unfinished, folder)
+    (unfinished / "README.md").write_text(_card(model, task, base, metrics, pretrained), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
 
-def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float]) -> str:
+def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:
+    """Write the frozen weights that no file has, and tell the adapter where they will lie."""
+    alone = copy.deepcopy(model).unload()
+    alone.save_pretrained(unfinished / "backbone")
+    path = unfinished / "adapter_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["base_model_name_or_path"] = str(folder.absolute() / "backbone")
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float], pretrained: bool) -> str:
     adapter = isinstance(model, PeftModel)
     counts = parameter_counts(model)
     config: Any = model.config
     mapping = ", key_mapping=config.key_mapping" if hasattr(config, "key_mapping") else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
+    usage = (_ADAPTER if pretrained else _ADAPTER_AND_BACKBONE) if adapter else _FULL
     return _CARD.format(
         library="peft" if adapter else "transformers",
-        base=base,
+        base_model=f"\nbase_model: {base}" if pretrained else "",
         task=task.name,
         title=f"{base.rpartition('/')[2]} for {task.name}",
         method=type(model).__name__ if adapter else "full fine-tuning",
         trained=counts["trainable"],
         total=counts["total"],
         metrics="\n".join(rows),
-        usage=(_ADAPTER if adapter else _FULL).format(auto=task.auto_class, mapping=mapping),
+        usage=usage.format(auto=task.auto_class, mapping=mapping),
     )
 
 

@@ -41,6 +41,7 @@ def has_login() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        return any("wandb" in host for host in netrc(os.environ.get("NETRC")).hosts)
+        hosts = netrc(os.environ.get("NETRC")).hosts.items()
     except (OSError, NetrcParseError):
         return False
+    return any("wandb" in host and password for host, (_, _, password) in hosts)
