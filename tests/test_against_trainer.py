@@ -52,8 +52,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 def _global_mean(output: Any, labels: Tensor, num_items_in_batch: Tensor) -> Tensor:
     """Return what a micro-batch adds to the mean over all targets of the step.
 
-    Without it the Trainer adds up means: a BERT takes any keyword, so the Trainer believes that it divides by the number
-    of targets in the step, and does not divide by the number of micro-batches itself.
+    Without it the Trainer adds up means: a BERT takes any keyword, so the Trainer believes that it divides by the
+    number of targets in the step, and does not divide by the number of micro-batches itself.
     """
     logits = output["logits"].flatten(0, -2)
     return functional.cross_entropy(logits, labels.flatten(), reduction="sum") / num_items_in_batch
@@ -110,5 +110,5 @@ def test_the_trainer_ends_with_the_same_weights(kind: str, micro_batches: int, t
     assert max(norms) > 1  # so that clipping has something to do
     after = theirs.state_dict()
     for name, tensor in ours.module.model.state_dict().items():
-        torch.testing.assert_close(tensor, after[name], atol=1e-5, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(tensor, after[name], atol=1e-5, rtol=0, msg=f"{name} differs")
     assert max((after[name] - before[name]).abs().max().item() for name in after) > 0.5 * RATE * STEPS / 2

@@ -9,8 +9,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import machine
-from lightune.check import ARCHITECTURES, KEYS, architecture_error, check, check_multirun, referred
+from lightune.check import ARCHITECTURES, architecture_error, check, check_multirun
 from lightune.errors import ConfigError
+from lightune.keys import KEYS, referred
 from tests.command import ROOT, composed
 
 BIG = 2**32

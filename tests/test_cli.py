@@ -18,6 +18,7 @@ from lightune.errors import CheckpointError, ConfigError
 from tests.command import ROOT, SMALL_RUN, run
 
 EARLIER = ["task=classification", "peft=lora", "optimizer.lr=1e-3", "+data.options.delimiter=';'", "~callbacks.last"]
+MUST_HAVE = {"resume": "", "checkpoint": "checkpoint"}  # what train.py and eval.py cannot do without
 CHOICES = {"task": "classification", "peft": "lora", "model": "minilm"}
 
 
@@ -89,21 +90,21 @@ def test_options_stay_before_all_overrides(options: list[str], in_folder: Path) 
 @pytest.mark.parametrize("key", ["resume", "checkpoint"])
 def test_a_rank_that_gets_the_result_as_its_command_changes_nothing(key: str, in_folder: Path) -> None:
     write_run(in_folder / "a")
-    once = cli.with_earlier_overrides([f"{key}=a", "seed=3", "optimizer.lr=5e-4"])
-    assert cli.with_earlier_overrides(once) == once
+    once = cli.with_earlier_overrides([f"{key}=a", "seed=3", "optimizer.lr=5e-4"], MUST_HAVE[key])
+    assert cli.with_earlier_overrides(once, MUST_HAVE[key]) == once
 
 
 @pytest.mark.parametrize("name", ["a b", "lr=3,r=8", "it's", 'say "x"', "größe [1]", "~", "(x)"])
 @pytest.mark.parametrize("key", ["resume", "checkpoint"])
 def test_any_name_of_a_folder_reaches_hydra_whole(name: str, key: str, in_folder: Path) -> None:
     run_dir = write_run(in_folder / name)
-    command = cli.with_earlier_overrides([f"{key}={cli.overrides.quoted(str(run_dir))}"])
+    command = cli.with_earlier_overrides([f"{key}={cli.overrides.quoted(str(run_dir))}"], MUST_HAVE[key])
     file = run_dir / "checkpoints" / ("last.ckpt" if key == "resume" else "best.ckpt")
     assert values(command)[key] == str(file)
     assert values(command).get("run_dir") == (str(run_dir) if key == "resume" else None)
 
 
-@pytest.mark.parametrize("named", ["lr=3", "~/lr=3", "größe"])
+@pytest.mark.parametrize("named", ["lr=3", "~/lr=3", "~nobody-of-that-name", "größe"])
 def test_a_name_that_hydra_would_refuse_is_found_all_the_same(
     named: str, in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +124,7 @@ def test_a_name_that_hydra_would_refuse_is_found_all_the_same(
 )
 def test_which_checkpoint_of_a_run_is_meant(names: tuple[str, ...], key: str, found: str, in_folder: Path) -> None:
     write_run(in_folder / "a", names)
-    assert values(cli.with_earlier_overrides([f"{key}=a"]))[key].endswith(f"{found}.ckpt")
+    assert values(cli.with_earlier_overrides([f"{key}=a"], MUST_HAVE[key]))[key].endswith(f"{found}.ckpt")
 
 
 def test_latest_is_the_youngest_run_of_that_name(in_folder: Path) -> None:

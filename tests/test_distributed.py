@@ -8,8 +8,8 @@ import pytest
 
 from tests import running
 
-# Passages are cut into windows, so that the windows of one example lie on both ranks; and every number is odd, so that the
-# ranks' shares are not equal.
+# Passages are cut into windows, so that the windows of one example lie on both ranks; and every number is odd, so
+# that the ranks' shares are not equal.
 RUN = (
     "task=qa",
     "peft=lora",

@@ -257,6 +257,8 @@ CHECKPOINTS = {
     "under a preset": evaluate(
         "checkpoint=earlier debug=limit", "a preset cannot be laid over", "the keys that it sets"
     ),
+    "resumed evaluation": evaluate("checkpoint=earlier resume=x", "resume=x: an evaluation resumes", "train.py"),
+    "trained checkpoint": resume("checkpoint=earlier", "checkpoint: there is no such key"),
     "split": evaluate("checkpoint=earlier split=dev", "split=dev: there is no such split", "val"),
     "data without a file": evaluate(
         "checkpoint=earlier data=files", "data.test: no file was named", "data.test=<file>"

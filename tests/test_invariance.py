@@ -116,7 +116,7 @@ def _steps_by_hand(experiment: Experiment) -> list[float]:
         with torch.no_grad():
             for parameter, momentum, gradient in zip(trained, momenta, gradients, strict=True):
                 momentum.mul_(0.9).add_(gradient * min(1.0, 0.5 / float(norm)))
-                parameter -= 0.1 * momentum
+                parameter.sub_(0.1 * momentum)
         found.append(loss.item())
     return found
 

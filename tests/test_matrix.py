@@ -134,7 +134,9 @@ def test_the_history_has_a_row_for_each_step(trained: Trained) -> None:
 
 def test_the_value_of_a_run_is_the_best_checkpoints(trained: Trained) -> None:
     monitor = f"val/{trained.config['task']['monitor']}"
-    logged = {int(row["step"]): float(row[monitor]) for row in running.history(trained.folder)[:STEPS] if monitor in row}
+    logged = {
+        int(row["step"]): float(row[monitor]) for row in running.history(trained.folder)[:STEPS] if monitor in row
+    }
     card = checkpoint_card.read(trained.folder / "checkpoints" / "best.ckpt")
     found = running.metrics(trained.folder)
     assert trained.value == found[monitor] == card["metrics"][monitor]
@@ -190,7 +192,8 @@ def test_the_model_folder_loads_elsewhere_with_the_same_logits(
     ours, theirs = _logits(best, experiment), _logits(loaded, experiment)
     assert ours
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    assert loaded.config.to_dict().get("label2id") == best.config.to_dict().get("label2id")
+    configs: list[Any] = [loaded.config, best.config]
+    assert configs[0].to_dict().get("label2id") == configs[1].to_dict().get("label2id")
 
 
 def _as_the_card_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:

@@ -74,7 +74,12 @@ def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_
 
 @pytest.mark.parametrize("typed", [LORA, FULL], ids=["lora", "full"])
 def test_a_killed_run_goes_on_where_it_was(typed: tuple[str, ...], tmp_path: Path) -> None:
-    options = (*typed, "data.limit={train: 400, val: 6, test: 6}", "data.max_length=48", "callbacks.last.every_n_steps=1")
+    options = (
+        *typed,
+        "data.limit={train: 400, val: 6, test: 6}",
+        "data.max_length=48",
+        "callbacks.last.every_n_steps=1",
+    )
     runs = tmp_path / "runs"
     with running.started("train", tmp_path, *running.SMALL, *options, f"paths.runs={runs}") as process:
         last = _when_step_is_written(5, runs, process)

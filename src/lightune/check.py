@@ -5,18 +5,17 @@ raised. What only the model's own files can tell (its architecture where the con
 names) is checked in the assembly room before weights are loaded.
 """
 
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lightune import machine
+from lightune import keys, machine
 from lightune.errors import ConfigError, nearest
+from lightune.keys import SPLITS
 
-SPLITS = ("train", "val", "test")
 Rule = Callable[[DictConfig], Iterator[ConfigError]]
 
 
@@ -70,20 +69,6 @@ def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
     error = architecture_error(cfg.task.name, takes, cfg.model.architecture) if takes else None
     if error:
         yield error
-
-
-def _missing_values(cfg: DictConfig) -> Iterator[ConfigError]:
-    for key in _missing(OmegaConf.to_container(cfg, resolve=False), ""):
-        yield ConfigError(f"{key}: a value is needed", f"type {key}=…")
-
-
-def _missing(node: Any, place: str) -> Iterator[str]:
-    """Yield the place of every ``???``."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _missing(value, f"{place}.{key}" if place else str(key))
-    elif node == "???":
-        yield place
 
 
 def _whole(value: Any) -> bool:
@@ -141,6 +126,11 @@ def _number_ranges(cfg: DictConfig) -> Iterator[ConfigError]:
 def _has_a_folder(cfg: DictConfig) -> Iterator[ConfigError]:
     if cfg.run_dir is None and "checkpoint" not in cfg:
         yield ConfigError("run_dir=null: a run needs a folder", "type run_dir=<folder>, or leave it out")
+
+
+def _resumes_nothing(cfg: DictConfig) -> Iterator[ConfigError]:
+    if "checkpoint" in cfg and cfg.resume is not None:
+        yield ConfigError(f"resume={cfg.resume}: an evaluation resumes nothing", "leave it out, or use train.py")
 
 
 def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -229,52 +219,6 @@ def _ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
-# What is read of each place whose node is not the argument list of a class: those are compared with its signature.
-KEYS = {
-    "": frozenset(
-        "paths task data model peft optimizer scheduler trainer callbacks logger name run_dir seed resume trust "
-        "checkpoint split".split()
-    ),
-    "paths": frozenset(("runs", "cache")),
-    "data": frozenset(
-        "source split epochs max_length batch_size eval_batch_size tokens_per_batch num_workers pad_to_multiple_of "
-        "limit".split()
-    ),
-    "data.limit": frozenset(SPLITS),
-    "data.split": frozenset(SPLITS),
-}
-
-
-def _unknown_keys(cfg: DictConfig) -> Iterator[ConfigError]:
-    """A ``+key=value``, or a key in a file of one's own, adds whatever it names, even what nothing will ever read."""
-    used = referred(OmegaConf.to_container(cfg, resolve=False)) | {f"data.{key}" for key in cfg.data.source}
-    for place, known in KEYS.items():
-        prefix = f"{place}." if place else ""
-        node = OmegaConf.select(cfg, place) if place else cfg
-        if not isinstance(node, DictConfig):
-            example = "train" if "train" in known else min(known)
-            yield ConfigError(f"{place}={node}: expected named values", f"type {prefix}{example}=…")
-            continue
-        for key in map(str, node):
-            if key not in known and f"{prefix}{key}" not in used:
-                yield ConfigError(f"{prefix}{key}: nothing reads a key of that name", nearest(key, known))
-
-
-def referred(node: Any) -> set[str]:
-    """Return the places that interpolations inside an unresolved node may refer to: ``${data.path}`` gives data.path.
-
-    Args:
-        node: Plain data whose interpolations are not resolved.
-    """
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if isinstance(node, list):
-        return set().union(*map(referred, node))
-    return (
-        {name.strip(".") for name in re.findall(r"[\w.]+", node)} if isinstance(node, str) and "${" in node else set()
-    )
-
-
 def _warn_of_slow_precision(cfg: DictConfig) -> None:
     on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
     if str(cfg.trainer.precision).startswith("bf16") and on_cpu and not machine.cpu_has_bf16():
@@ -286,10 +230,11 @@ def _warn_of_slow_precision(cfg: DictConfig) -> None:
 
 
 RULES: tuple[Rule, ...] = (
-    _unknown_keys,
-    _missing_values,
+    keys.unknown,
+    keys.missing,
     _number_ranges,
     _has_a_folder,
+    _resumes_nothing,
     _ends_somewhere,
     _split_fractions,
     _split_exists,

@@ -6,6 +6,7 @@ metrics. The archive's own checksums tell whether a file is whole.
 """
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def find(named: str, *, prefer: str, runs: Path, only: str | None = None) -> Pat
     """
     if named == "latest":
         return _latest(runs, prefer, only)
-    path = Path(named).expanduser()
+    path = Path(os.path.expanduser(named))  # noqa: PTH111  # pathlib's raises where `~x` is no user
     if path.is_dir():
         for name in (prefer, "last", "best"):
             inside = path / "checkpoints" / f"{name}.ckpt"

@@ -26,8 +26,6 @@ from lightune.check import check, check_multirun
 from lightune.continuation import earlier_overrides, refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
-# The keys that continue from an earlier run.
-_CONTINUES = ("resume", "checkpoint")
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
@@ -170,12 +168,12 @@ def with_earlier_overrides(arguments: Sequence[str], must_have: str = "") -> lis
         raise ConfigError(
             f"{must_have}: nothing to evaluate was named", f"type {must_have}=<file, run folder or latest>"
         )
-    for key in _CONTINUES:
-        if overrides.is_sweep(arguments, key):
-            raise ConfigError(f"{key} names several runs", "name one, and run the command once for each of them")
-        named = overrides.typed(arguments, key)
-        if named:
-            return _continue(arguments, key, named)
+    key = must_have or "resume"
+    if overrides.is_sweep(arguments, key):
+        raise ConfigError(f"{key} names several runs", "name one, and run the command once for each of them")
+    named = overrides.typed(arguments, key)
+    if named:
+        return _continue(arguments, key, named)
     return list(arguments)
 
 

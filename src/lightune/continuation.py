@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import checkpoint_card, overrides
-from lightune.check import KEYS, referred
 from lightune.errors import CheckpointError, ConfigError
 from lightune.instantiate import as_config, plain, refuse_untrusted
+from lightune.keys import KEYS, referred
 
 # Groups whose YAML lands in another place of the configuration than their name says; presets land everywhere.
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}

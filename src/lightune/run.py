@@ -21,7 +21,7 @@ from lightune.checkpoint import load_weights
 from lightune.continuation import continued
 from lightune.errors import ConfigError
 from lightune.instantiate import plain
-from lightune.report import artefacts, model_folder, overview
+from lightune.report import artefacts, model_folder, overview, wandb
 from lightune.report.environment import environment
 
 
@@ -46,13 +46,14 @@ def train(cfg: DictConfig) -> float | None:
     experiment = assemble.experiment(cfg, _card(cfg))
     if resume:
         _prepare_resume(experiment, resume)
-    if machine.is_first_process():
-        overview.before_training(cfg, experiment, _choices())
-        _describe_run(cfg, experiment)
-    experiment.trainer.fit(
-        experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
-    )
-    return _conclude(cfg, experiment, began)
+    with wandb.finished():
+        if machine.is_first_process():
+            overview.before_training(cfg, experiment, _choices())
+            _describe_run(cfg, experiment)
+        experiment.trainer.fit(
+            experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
+        )
+        return _conclude(cfg, experiment, began)
 
 
 def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | None:

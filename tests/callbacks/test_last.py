@@ -127,18 +127,17 @@ def test_signals_are_given_back(error: Exception | None, tmp_path: Path) -> None
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_run_that_is_interrupted_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path: Path) -> None:
     overrides = ["task=classification", "trainer.max_epochs=500", "callbacks.last.every_n_steps=1", "run_dir=my run"]
     file = tmp_path / "my run/checkpoints/last.ckpt"
     with running.started("train", tmp_path, *SMALL_RUN, *overrides) as process:
         deadline = time.monotonic() + 120
         while not file.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         out = process.stdout.read()
-        assert process.wait(60) == 128 + number, out
+        assert process.wait(60) == 130, out
     (step, command) = re.findall(
         r"Stopped at step (\d+)\. Continue with:\n +python train\.py (.*)$", out, re.MULTILINE
     )[0]

@@ -7,9 +7,9 @@ from lightning.pytorch import callbacks
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, for runs that are resumed: the patience is the one asked for now, and where it has run out no
-    further step is taken.
+    """Lightning's, for runs that are resumed.
 
+    The patience is the one asked for now, and where it has run out no further step is taken.
     Lightning itself takes the patience from the checkpoint, and trains on until the next validation.
     """
 

@@ -55,7 +55,9 @@ class LastCheckpoint(Checkpoint):
         """Write where it is due, and stop where that was asked for."""
         if trainer.global_step == self._saved_step or trainer.fit_loop._should_accumulate():
             return  # nothing new, or in the middle of an optimiser step
-        if trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        if trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
             return  # a run resumed from here would leave out the validation that follows, which writes when it is done
         stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
         if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):

@@ -2,6 +2,9 @@
 
 import os
 import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from lightune.report import show
 
 def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> WandbLogger:
     """Return Lightning's W&B logger; offline where there is no login, with a hint how to sync.
+
+    In a run folder that has a W&B run already, that one is continued.
 
     Args:
         offline: True or False as the user wants it; None decides by the login.
@@ -33,7 +38,26 @@ def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> 
     if offline and machine.is_first_process():
         folder = shlex.quote(str(Path(save_dir) / "wandb"))
         show.note(f"W&B: recorded offline. To upload it later: wandb login, then wandb sync {folder}/offline-run-*")
-    return WandbLogger(offline=offline, save_dir=save_dir, **options)
+    return WandbLogger(offline=offline, save_dir=save_dir, **{"id": _earlier_id(Path(save_dir)), **options})
+
+
+def _earlier_id(run_dir: Path) -> str | None:
+    """Return the id of the last W&B run that was recorded in a run folder: its folder's name ends with it."""
+    names = [folder.name.removeprefix("offline-") for folder in (run_dir / "wandb").glob("*run-*-*")]
+    return max(names).rpartition("-")[2] if names else None
+
+
+@contextmanager
+def finished() -> Iterator[None]:
+    """End this process's W&B run, if there is one, with the block: the next job of a multirun begins its own."""
+    status = 1
+    try:
+        yield
+        status = 0
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish(exit_code=status)
 
 
 def has_login() -> bool:

@@ -1,0 +1,120 @@
+"""The numbers of a step: which parameters it moves and how far, what its loss means, how many tokens it saw."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightune.assemble import Experiment
+from lightune.data.batching import Share
+from tests import running
+from tests.matrix import METHODS, TASKS, TINY
+
+# 19 examples in steps of 8, each of two micro-batches; the last step is smaller.
+RUN = (
+    "data.limit={train: 19, val: 5, test: 5}",
+    "data.max_length=48",
+    "data.batch_size=4",
+    "trainer.accumulate_grad_batches=2",
+    "+model.config.initializer_range=0.2",
+)
+STILL = (*running.BERT_WITHOUT_DROPOUT, running.ADAPTER_WITHOUT_DROPOUT)
+
+
+def _fitted(folder: Path, *overrides: str) -> Experiment:
+    experiment = running.assembled(folder / "run", *RUN, *overrides)
+    experiment.trainer.fit(experiment.module, experiment.data)
+    return experiment
+
+
+@pytest.mark.parametrize("peft", METHODS)
+@pytest.mark.parametrize("model", TINY)
+@pytest.mark.parametrize("task", TASKS)
+def test_each_trained_parameter_is_in_one_group(task: str, model: str, peft: str, tmp_path: Path) -> None:
+    experiment = _fitted(tmp_path, f"task={task}", f"model={model}", f"peft={peft}")
+    (optimizer,) = experiment.trainer.optimizers
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    trained = [id(p) for p in experiment.module.parameters() if p.requires_grad]
+    assert sorted(grouped) == sorted(trained)
+    assert len(set(grouped)) == len(grouped) > 0
+    assert set(map(id, optimizer.state)) == set(grouped)  # each has taken steps
+
+
+def test_the_head_can_have_its_own_rate(tmp_path: Path) -> None:
+    options = ("task=ner", "peft=lora", "optimizer.lr=1e-3", "optimizer.head_lr=1e-2", "scheduler=constant")
+    experiment = _fitted(tmp_path, *options)
+    rates = {group["name"]: group["lr"] for group in experiment.trainer.optimizers[0].param_groups}
+    assert rates == {"backbone": 1e-3, "head": 1e-2, "head/no_decay": 1e-2}
+    logged = running.history(tmp_path / "run")[0]
+    assert float(logged["lr-AdamW/head"]) == 1e-2
+
+
+@pytest.mark.parametrize("share", [("data.batch_size=4",), ("data.tokens_per_batch=150",)], ids=["batches", "budget"])
+@pytest.mark.parametrize("task", TASKS)
+def test_tokens_are_counted_without_padding(task: str, share: tuple[str, ...], tmp_path: Path) -> None:
+    experiment = _fitted(tmp_path, f"task={task}", *share)
+    features = experiment.data.splits["train"].features
+    assert float(experiment.module.tokens) == 2 * sum(len(ids) for ids in features["input_ids"])  # two epochs
+
+
+def test_the_logged_loss_is_the_mean_over_the_steps_targets(tmp_path: Path) -> None:
+    experiment = running.assembled(tmp_path / "run", *RUN, *STILL, "task=ner", "trainer.max_epochs=1")
+    features = experiment.data.splits["train"].features
+    micro_batches = experiment.data.plan(Share())(0)
+    model = experiment.module.model
+    with torch.no_grad():
+        losses = [_target_losses(model, features[i]) for i in micro_batches[0] + micro_batches[1]]
+    experiment.trainer.fit(experiment.module, experiment.data)
+    first = running.losses(tmp_path / "run")[0]
+    assert first == pytest.approx(torch.cat(losses).mean().item(), abs=1e-6)
+    # A mean of the micro-batches' means would be another number.
+    halves = [torch.cat(losses[: len(micro_batches[0])]), torch.cat(losses[len(micro_batches[0]) :])]
+    assert abs(first - torch.stack([half.mean() for half in halves]).mean().item()) > 1e-4
+
+
+def _target_losses(model: torch.nn.Module, feature: dict[str, list[int]]) -> Tensor:
+    """Return the loss of each of a sentence's words."""
+    logits = model(input_ids=torch.tensor([feature["input_ids"]])).logits[0]
+    labels = torch.tensor(feature["labels"])
+    return -logits.log_softmax(-1)[labels >= 0].gather(1, labels[labels >= 0, None]).squeeze(1)
+
+
+def _length_of_one_step(folder: Path, *overrides: str) -> float:
+    """Return how far the weights move in a step of plain SGD with a rate of 1: the norm of the clipped gradient."""
+    options = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "scheduler=constant", "trainer.max_steps=1")
+    experiment = running.assembled(folder / "run", *RUN, *STILL, "task=ner", *options, *overrides)
+    trained = [p for p in experiment.module.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in trained]
+    experiment.trainer.fit(experiment.module, experiment.data)
+    return torch.stack([(p - b).norm() for p, b in zip(trained, before, strict=True)]).norm().item()
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        ("data.batch_size=8", "trainer.accumulate_grad_batches=1"),
+        ("data.batch_size=4", "trainer.accumulate_grad_batches=2"),
+        ("data.batch_size=1", "trainer.accumulate_grad_batches=8"),
+    ],
+    ids=["8x1", "4x2", "1x8"],
+)
+def test_what_is_clipped_is_the_gradient_of_the_mean(share: tuple[str, ...], tmp_path: Path) -> None:
+    """Not that of a sum over targets or micro-batches, which is longer."""
+    free = _length_of_one_step(tmp_path / "free", *share, "trainer.gradient_clip_val=null")
+    wide = _length_of_one_step(tmp_path / "wide", *share, f"trainer.gradient_clip_val={1.01 * free}")
+    tight = _length_of_one_step(tmp_path / "tight", *share, f"trainer.gradient_clip_val={0.5 * free}")
+    assert wide == pytest.approx(free, rel=1e-5)
+    assert tight == pytest.approx(0.5 * free, rel=1e-4)
+
+
+def test_time_is_measured_by_phase(tmp_path: Path) -> None:
+    began = time.perf_counter()
+    run = running.train(tmp_path / "run", *RUN, "task=ner")
+    whole = time.perf_counter() - began
+    seconds = running.metrics(run, "time/")
+    assert seconds.keys() == {"time/train_s", "time/val_s", "time/test_s", "time/total_s"}
+    assert all(value > 0 for value in seconds.values())
+    phases = sum(value for name, value in seconds.items() if name != "time/total_s")
+    assert phases < seconds["time/total_s"] < whole
