@@ -1,5 +1,6 @@
 """What is logged is the same in history.csv, in a W&B run file and in TensorBoard's events."""
 
+import itertools
 import json
 import struct
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightune.report.history import HistoryLogger
 from tests import command, running
 
 RUN = (
@@ -154,3 +156,20 @@ def test_each_job_of_a_multirun_has_a_wandb_run_of_its_own(tmp_path: Path) -> No
     files = [[*(tmp_path / "both" / f"trial_000{n}").glob("wandb/offline-run-*/run-*.wandb")] for n in (0, 1)]
     assert [len(found) for found in files] == [1, 1]
     assert len({file.name for found in files for file in found}) == 2
+
+
+def test_a_long_history_is_not_written_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("lightune.report.history.time.perf_counter", lambda: next(ticks) / 100)
+    history = HistoryLogger(str(tmp_path))
+
+    def log(steps: range) -> int:
+        for step in steps:
+            history.log_metrics({"train/loss": 1.0}, step)
+            history.save()
+        return len(running.history(tmp_path))
+
+    assert log(range(400)) == 400  # a short one is
+    assert log(range(400, 1000)) in range(900, 1000)
+    history.finalize("success")
+    assert len(running.history(tmp_path)) == 1000

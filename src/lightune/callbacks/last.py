@@ -89,6 +89,9 @@ class LastCheckpoint(Checkpoint):
         self._handlers = {}
 
     def _save(self, trainer: Trainer) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, HistoryLogger):
+                logger.write()  # a run that is resumed goes on with what is in the file
         trainer.save_checkpoint(self.path)
         self._saved_step = trainer.global_step
 

@@ -1,6 +1,7 @@
 """history.csv: one row per logging step."""
 
 import csv
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 NAME = "history.csv"
+_FEW = 500  # rows that are written in no time
+_PATIENCE = 50  # more of them are written again after so many times the time it took
 
 
 class HistoryLogger(Logger):
@@ -24,6 +27,7 @@ class HistoryLogger(Logger):
         super().__init__()
         self.path = Path(run_dir) / NAME
         self._rows: dict[int, dict[str, Any]] = {}
+        self._written, self._took = 0.0, 0.0  # when it was last written, and the seconds that took
 
     @property
     def name(self) -> str:
@@ -54,9 +58,16 @@ class HistoryLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
+        """Write all rows, unless that would take a noticeable part of a long run's time."""
+        if time.perf_counter() - self._written >= _PATIENCE * self._took:
+            self.write()
+
+    @rank_zero_only
+    def write(self) -> None:
         """Write all rows; the file is replaced whole."""
         if not self._rows:
             return
+        began = time.perf_counter()
         columns = list(dict.fromkeys(key for row in self._rows.values() for key in row))
         unfinished = self.path.with_suffix(".part")
         unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -65,8 +76,10 @@ class HistoryLogger(Logger):
             writer.writeheader()
             writer.writerows(self._rows[step] for step in sorted(self._rows))
         unfinished.replace(self.path)
+        self._written = time.perf_counter()
+        self._took = self._written - began if len(self._rows) > _FEW else 0.0
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
-        self.save()
+        self.write()
