@@ -45,9 +45,9 @@ lint: $(STAMP) ## Check style, formatting and types: ruff, mypy
 	@$(PY) -m ruff format --check $(SOURCES)
 	@$(PY) -m mypy $(SOURCES)
 
-# Files of bench/ without a main part are imported by the others.
+# The other files of bench/ are imported or started by these.
 bench: $(STAMP) ## Run the side-by-side measurements of bench/, each prints one table; DATA=folder holds the data sets
-	@for script in $$(grep -l '^if __name__' bench/*.py); do \
+	@for script in bench/compare_*.py; do \
 	    echo "== $$script"; DATA="$(DATA)" $(PY) $$script $(ARGS) || exit 1; \
 	done
 
