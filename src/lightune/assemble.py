@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
@@ -82,7 +83,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     tokenizer = backbone.tokenizer(task.pretokenized)
     preflight.check_monitors(task, _watched(cfg))
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
-    trainer = _trainer(cfg, stopwatch, history, need)
+    trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
     splits = _features(cfg, task, tables, tokenizer, config)
     data = _data(cfg, task, splits, tokenizer)
     if "train" in need:
@@ -198,7 +199,7 @@ def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
     return build(node, "optimizer"), rates
 
 
-def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need: Collection[str]) -> Trainer:
+def _trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogger, need: Collection[str]) -> Trainer:
     nodes = {name: node for name, node in (cfg.callbacks or {}).items() if node}
     if cfg.trainer.fast_dev_run:
         nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
@@ -212,7 +213,7 @@ def _trainer(cfg: DictConfig, stopwatch: Stopwatch, history: HistoryLogger, need
         "trainer",
         # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
         # Lightning.
-        callbacks=[stopwatch, RandomState(), *callbacks],
+        callbacks=[*own, *callbacks],
         logger=loggers,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.run_dir,

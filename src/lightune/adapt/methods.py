@@ -4,10 +4,12 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from lightning.pytorch.callbacks import Callback
 from peft import PeftConfig, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from lightune.adapt.merging import MergedEvaluation
 from lightune.adapt.targets import fresh_modules, target_modules
 from lightune.errors import ConfigError
 from lightune.models.backbone import head_parameters
@@ -31,6 +33,9 @@ class Adaptation(Protocol):
             peft_type: peft's name of the task, for an adapter that others can load.
         """
 
+    def callbacks(self) -> list[Callback]:
+        """Return what the method does in the course of a run."""
+
 
 class Full:
     """Every parameter is trained.
@@ -49,6 +54,10 @@ class Full:
         """Return the model as it is, all of it trainable."""
         return model.requires_grad_(True)
 
+    def callbacks(self) -> list[Callback]:
+        """Return nothing."""
+        return []
+
 
 class Adapter:
     """A method of the peft library; the head and whatever else is new is trained in full beside it.
@@ -57,14 +66,20 @@ class Adapter:
         config: Builds the method's configuration, such as ``peft.LoraConfig``.
         lr: Learning rate that suits this method; read by the optimiser's configuration.
         target_modules: ``auto`` for every linear layer of the backbone, or names of modules.
+        evaluate_merged: Whether evaluations fold the adapters into the layers; for methods that peft can merge.
     """
 
     def __init__(
-        self, config: Callable[..., PeftConfig], lr: float = 1e-3, target_modules: str | Sequence[str] = "auto"
+        self,
+        config: Callable[..., PeftConfig],
+        lr: float = 1e-3,
+        target_modules: str | Sequence[str] = "auto",
+        evaluate_merged: bool = False,
     ) -> None:
         self.config = config
         self.lr = lr
         self.target_modules = target_modules
+        self.evaluate_merged = evaluate_merged
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where a target module does not exist."""
@@ -94,6 +109,10 @@ class Adapter:
             ) from error
         _train_loose_parameters(adapted, fresh, head)
         return adapted
+
+    def callbacks(self) -> list[Callback]:
+        """Return the one that merges for evaluations, where that is wanted."""
+        return [MergedEvaluation()] if self.evaluate_merged else []
 
     def _given(self) -> Mapping[str, Any]:
         """Return the options that the configuration fixes already."""
