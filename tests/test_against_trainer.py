@@ -34,6 +34,7 @@ OURS = (
     "trainer.check_val_every_n_epoch=4",
     "optimizer=adamw",
     f"optimizer.lr={RATE}",
+    "optimizer.head_lr=null",
     f"optimizer.weight_decay={DECAY}",
     f"optimizer.eps={EPS}",
     "optimizer.betas=[0.8,0.95]",

@@ -26,7 +26,7 @@ NUMBERS: list[tuple[str, list[Any], list[Any]]] = [
     ("data.pad_to_multiple_of", [None, 8], [0, 1.5]),
     ("data.limit.train", [None, 1, 1000], [0, -5, 0.5, "all"]),
     ("optimizer.lr", [1e-9, 1, 0.1], [0, -1e-4, "1e-4 ", None]),
-    ("optimizer.head_lr", [None, 1e-3], [0, -1]),
+    ("optimizer.head_lr", [None, 1e-3, "10x", "0.5x"], [0, -1, "x", "0x", "0.0x", "-2x", "10 x", "ten"]),
     ("optimizer.weight_decay", [0, 0.01], [-0.01, "no"]),
     ("trainer.accumulate_grad_batches", [1, 8], [0, 0.5]),
     ("trainer.max_epochs", [1, 10], [0, -2, 1.5]),

@@ -131,6 +131,7 @@ COMBINATIONS = {
     "no such model": Case("model=auto model.path=no/such", ("model.path=no/such: it could not be loaded", "minilm")),
     "no such kind of model": Case("+model.config.model_type=brt", ("model.config.model_type=brt", "'bert'")),
     "no such module": Case("peft.target_modules=[quary]", ("is called 'quary'", "did you mean 'query'?")),
+    "bias of LoRA": Case("+peft.config.bias=foo", ("Requested bias: foo", "change peft.target_modules or peft.config")),
     "rank of LoRA": Case("peft.config.r=0", ("`r` should be a positive integer", "peft.config")),
     "no GPU": Case("trainer=gpu", ("this machine has no GPU", "trainer=cpu")),
     "float16 without a GPU": Case("precision=16-mixed", ("precision=16-mixed needs a GPU", "precision=32")),

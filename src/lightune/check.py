@@ -5,6 +5,7 @@ raised. What only the model's own files can tell (its architecture where the con
 names) is checked in the assembly room before weights are loaded.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def _number(value: Any) -> bool:
 
 # What a number has to be, in words; the test; one that passes.
 _Expected = tuple[str, Callable[[Any], bool], object]
+_MULTIPLE = re.compile(r"(?!0+(\.0*)?x)\d+(\.\d+)?x")
 _POSITIVE: _Expected = ("a whole number of at least 1", lambda v: _whole(v) and v >= 1, 16)
 _OR_NULL: _Expected = ("null or a whole number of at least 1", lambda v: v is None or (_whole(v) and v >= 1), 1000)
 _NUMBERS: dict[str, _Expected] = {
@@ -93,7 +95,11 @@ _NUMBERS: dict[str, _Expected] = {
     "data.pad_to_multiple_of": _OR_NULL,
     **{f"data.limit.{split}": _OR_NULL for split in SPLITS},
     "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0, "1e-4"),
-    "optimizer.head_lr": ("null or a number above 0", lambda v: v is None or (_number(v) and v > 0), "1e-3"),
+    "optimizer.head_lr": (
+        "null, a number above 0, or a multiple of optimizer.lr",
+        lambda v: v is None or (_number(v) and v > 0) or (isinstance(v, str) and bool(_MULTIPLE.fullmatch(v))),
+        "10x",
+    ),
     "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0, 0.01),
     "trainer.accumulate_grad_batches": _POSITIVE,
     "trainer.max_epochs": (

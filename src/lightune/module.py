@@ -32,7 +32,7 @@ class FineTuner(LightningModule):
         scheduler: Optimiser and ``total_steps`` → schedule, stepped at every optimiser step.
         lr: Learning rate.
         weight_decay: Weight decay of matrices and embeddings.
-        head_lr: Learning rate of the head; None means `lr`.
+        head_lr: Learning rate of the head; a multiple of `lr` such as ``"10x"``; None means `lr`.
         evaluations: Split name → its evaluation.
         card: Plain data that describes the run, written into every checkpoint.
         everything: Whether checkpoints hold frozen weights too.
@@ -49,7 +49,7 @@ class FineTuner(LightningModule):
         scheduler: Callable[..., LRScheduler],
         lr: float,
         weight_decay: float,
-        head_lr: float | None = None,
+        head_lr: float | str | None = None,
         evaluations: Mapping[str, Evaluation] | None = None,
         card: Mapping[str, Any] | None = None,
         everything: bool = False,

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from lightune.errors import ConfigError
-from lightune.optim.groups import decay_names, head_names, parameter_groups
+from lightune.optim.groups import decay_names, head_names, head_rate, parameter_groups
 
 TINY: dict[str, Any] = {
     "hidden_size": 16,
@@ -102,6 +102,18 @@ def test_groups_of_a_bert_for_question_answering() -> None:
     assert len(by_name["backbone"]) == 3 + 2 * 6
     assert len(by_name["backbone/no_decay"]) == 2 * 6 + 2 * (1 + 2 * 2)
     assert "bert.embeddings.word_embeddings.weight" in by_name["backbone"]
+
+
+@pytest.mark.parametrize(("head_lr", "rate"), [(None, 1e-3), (0.5, 0.5), ("10x", 1e-2), ("2.5x", 2.5e-3), ("1x", 1e-3)])
+def test_the_heads_rate_is_a_number_or_a_multiple(head_lr: float | str | None, rate: float) -> None:
+    assert head_rate(1e-3, head_lr) == pytest.approx(rate)
+    rates = {group["name"]: group["lr"] for group in parameter_groups(bert(), 1e-3, 0.01, head_lr)}
+    assert rates["backbone"] == rates["backbone/no_decay"] == 1e-3
+    assert rates["head"] == rates["head/no_decay"] == pytest.approx(rate)
+
+
+def test_a_multiple_means_nothing_where_there_is_no_head() -> None:
+    assert {group["lr"] for group in parameter_groups(tied_llama(), 1e-3, 0.01, "10x")} == {1e-3}
 
 
 def test_lora_trains_adapter_and_head_only() -> None:

@@ -16,6 +16,8 @@ from lightune.models.backbone import head_parameters
 
 # Their head is as large as the vocabulary, and came with the weights.
 _LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+# What peft raises where it does not like a value.
+_REFUSALS = (ValueError, TypeError, NotImplementedError)
 
 
 class Adaptation(Protocol):
@@ -42,10 +44,12 @@ class Full:
 
     Args:
         lr: Learning rate that suits this method; read by the optimiser's configuration.
+        head_lr: That of the head, a multiple of `lr` or None; read there too.
     """
 
-    def __init__(self, lr: float = 1e-4) -> None:
+    def __init__(self, lr: float = 1e-4, head_lr: float | str | None = None) -> None:
         self.lr = lr
+        self.head_lr = head_lr
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Nothing to refuse."""
@@ -65,6 +69,7 @@ class Adapter:
     Args:
         config: Builds the method's configuration, such as ``peft.LoraConfig``.
         lr: Learning rate that suits this method; read by the optimiser's configuration.
+        head_lr: That of the head, a multiple of `lr` or None; read there too.
         target_modules: ``auto`` for every linear layer of the backbone, or names of modules.
         evaluate_merged: Whether evaluations fold the adapters into the layers; for methods that peft can merge.
     """
@@ -73,11 +78,13 @@ class Adapter:
         self,
         config: Callable[..., PeftConfig],
         lr: float = 1e-3,
+        head_lr: float | str | None = None,
         target_modules: str | Sequence[str] = "auto",
         evaluate_merged: bool = False,
     ) -> None:
         self.config = config
         self.lr = lr
+        self.head_lr = head_lr
         self.target_modules = target_modules
         self.evaluate_merged = evaluate_merged
 
@@ -103,7 +110,9 @@ class Adapter:
         known = inspect.signature(getattr(self.config, "func", self.config)).parameters
         try:
             adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
-        except ValueError as error:
+        except _REFUSALS as error:
+            if "meta tensor" in str(error):  # no weights to compute from, and nobody's mistake
+                raise
             raise ConfigError(
                 f"peft: {str(error).splitlines()[0]}", "change peft.target_modules or peft.config"
             ) from error

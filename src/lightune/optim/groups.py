@@ -18,7 +18,7 @@ def parameter_groups(
     model: nn.Module,
     lr: float,
     weight_decay: float,
-    head_lr: float | None = None,
+    head_lr: float | str | None = None,
     is_head: Callable[[str], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups a torch optimiser takes; every trainable parameter sits in exactly one.
@@ -27,7 +27,7 @@ def parameter_groups(
         model: The model, adapters and head included. Frozen parameters are left out, shared ones appear once.
         lr: Learning rate of everything but the head.
         weight_decay: Weight decay of the parameters that `decays` accepts.
-        head_lr: Learning rate of the head; None gives it the same as the rest.
+        head_lr: Learning rate of the head, as `head_rate` takes it.
         is_head: Tells from a parameter's name whether it belongs to the head; None asks `head_names`.
 
     Returns:
@@ -35,9 +35,9 @@ def parameter_groups(
         out. Each holds ``params``, ``param_names`` (in the same order), ``name``, ``lr`` and ``weight_decay``.
 
     Raises:
-        ConfigError: Nothing is trainable, a number is negative, or `head_lr` is given and no head is trained.
+        ConfigError: Nothing is trainable, a number is negative, or `head_lr` is a number and no head is trained.
     """
-    rates = {"backbone": lr, "head": lr if head_lr is None else head_lr}
+    rates = {"backbone": lr, "head": head_rate(lr, head_lr)}
     _check({"lr": lr, "weight_decay": weight_decay, "head_lr": rates["head"]})
     in_head = is_head or head_names(model).__contains__
     names = decay_names(model)
@@ -56,6 +56,18 @@ def parameter_groups(
     _refuse_useless(filled, head_lr)
     _assert_each_once(model, filled)
     return filled
+
+
+def head_rate(lr: float, head_lr: float | str | None) -> float:
+    """Return the head's learning rate.
+
+    Args:
+        lr: Of everything else.
+        head_lr: A rate, a multiple of `lr` such as ``"10x"``, or None for the same as the rest.
+    """
+    if head_lr is None:
+        return lr
+    return lr * float(head_lr.removesuffix("x")) if isinstance(head_lr, str) else head_lr
 
 
 def decay_names(model: nn.Module) -> frozenset[str]:
@@ -100,13 +112,14 @@ def _check(numbers: dict[str, float]) -> None:
             raise ConfigError(f"optimizer.{key} is {value}", f"give a number from 0 up, such as optimizer.{key}=1e-4")
 
 
-def _refuse_useless(groups: list[dict[str, Any]], head_lr: float | None) -> None:
+def _refuse_useless(groups: list[dict[str, Any]], head_lr: float | str | None) -> None:
     if not groups:
         raise ConfigError(
             "the model has no trainable parameter",
             "choose a method that trains something, such as peft=full or peft=lora",
         )
-    if head_lr is not None and not any(group["name"].startswith("head") for group in groups):
+    # A multiple is a default of some methods, and means nothing where there is no head.
+    if isinstance(head_lr, (int, float)) and not any(group["name"].startswith("head") for group in groups):
         raise ConfigError(
             "optimizer.head_lr is set, but this model has no head that is trained apart from its backbone",
             "leave it out: optimizer.head_lr=null",
