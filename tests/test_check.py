@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import machine
-from lightune.check import ARCHITECTURES, architecture_error, check, check_multirun
+from lightune.check import architecture_error, check, check_multirun
 from lightune.errors import ConfigError
 from lightune.keys import KEYS, referred
 from tests.command import ROOT, composed
@@ -159,7 +159,7 @@ def test_every_split_can_be_evaluated(split: str) -> None:
     check(composed("checkpoint=some.ckpt", f"split={split}", config="eval"))
 
 
-@pytest.mark.parametrize("task", ARCHITECTURES)
+@pytest.mark.parametrize("task", ["qa", "classification", "regression", "ner"])
 @pytest.mark.parametrize(("model", "passes"), [("minilm", True), ("smollm2", True), ("t5-small", False)])
 def test_heads_exist_for_encoders_and_decoders(task: str, model: str, passes: bool) -> None:
     cfg = composed(f"task={task}", f"model={model}")
@@ -176,7 +176,7 @@ def test_an_architecture_that_is_not_known_yet_is_left_to_the_models_files() -> 
 
 
 def test_a_task_of_ones_own_is_not_restricted() -> None:
-    check(composed("model=t5-small", "task.name=summaries"))
+    check(composed("model=t5-small", "~task.architectures"))
 
 
 @pytest.mark.parametrize("gpu", [False, True])

@@ -45,7 +45,10 @@ def values(arguments: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("monitor", "mode"),
-    [("f1", "max"), ("accuracy", "max"), ("mcc", "max"), ("loss", "min"), ("val/loss", "min"), ("perplexity", "min")],
+    [
+        *((monitor, "max") for monitor in ("f1", "f1_macro", "accuracy", "mcc", "precision", "pearson")),
+        *((monitor, "min") for monitor in ("loss", "val/loss", "perplexity", "mse", "mae", "ece")),
+    ],
 )
 def test_a_loss_is_to_fall_and_a_score_to_rise(monitor: str, mode: str) -> None:
     assert cli.metric_mode(monitor) == mode

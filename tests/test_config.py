@@ -63,7 +63,7 @@ def test_every_option_composes_and_passes_the_check(group: str, option: str, mon
     monkeypatch.setattr(machine, "has_gpu", lambda: True)  # options for a GPU are options as well
     cfg = config_of(group, option).copy()
     if option == "t5-small":
-        cfg.task.name = "other"  # no task here takes an encoder-decoder
+        cfg.task.architectures = None  # no task here takes an encoder-decoder
     check(cfg)
 
 

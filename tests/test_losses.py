@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightune.losses import IGNORED, cross_entropy, span_cross_entropy
+from lightune.losses import IGNORED, binary_cross_entropy, cross_entropy, span_cross_entropy
 
 
 def reference(
@@ -49,6 +49,53 @@ def test_agrees_with_numpy(shape: tuple[int, ...], smoothing: float, weighted: b
     assert int(count) == targets_left
     assert loss.dtype == torch.float32
     assert loss.shape == count.shape == ()
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_focusing_agrees_with_numpy(gamma: float, weighted: bool) -> None:
+    """Lin et al. 2017, equation 5: the loss of a target times (1 - its probability) to the power gamma."""
+    generator = torch.Generator().manual_seed(3)
+    logits = 3 * torch.randn(9, 4, generator=generator)
+    targets = torch.randint(0, 4, (9,), generator=generator)
+    targets[2] = IGNORED
+    weight = torch.rand(4, generator=generator) + 0.5 if weighted else None
+    loss, count = cross_entropy(logits, targets, weight=weight, focal_gamma=gamma)
+    expected = 0.0
+    for row, target in zip(logits.double().numpy(), targets.tolist(), strict=True):
+        if target != IGNORED:
+            p = np.exp(row[target]) / np.exp(row).sum()
+            expected += -((1 - p) ** gamma) * np.log(p) * (1.0 if weight is None else float(weight[target]))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert int(count) == 8
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_what_is_certain_has_a_gradient_without_nan(gamma: float) -> None:
+    logits = torch.tensor([[200.0, -200.0], [-200.0, 200.0]], requires_grad=True)
+    cross_entropy(logits, torch.tensor([0, 0]), focal_gamma=gamma)[0].backward()
+    binary_cross_entropy(logits, torch.tensor([[1, 1], [0, 1]]), focal_gamma=gamma)[0].backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_independent_labels_agree_with_numpy(gamma: float, weighted: bool) -> None:
+    generator = torch.Generator().manual_seed(4)
+    logits = 3 * torch.randn(7, 5, generator=generator)
+    targets = torch.randint(0, 2, (7, 5), generator=generator)
+    weight = torch.rand(5, generator=generator) + 0.5 if weighted else None
+    loss, count = binary_cross_entropy(logits, targets, positive_weight=weight, focal_gamma=gamma)
+    p, true = 1 / (1 + np.exp(-logits.double().numpy())), targets.numpy()
+    factors = np.ones(5) if weight is None else weight.double().numpy()
+    given = np.where(true == 1, p, 1 - p)
+    expected = -((1 - given) ** gamma) * np.log(given) * np.where(true == 1, factors, 1.0)
+    assert float(loss) == pytest.approx(expected.mean(1).sum(), rel=1e-5)
+    assert int(count) == 7
+    if not gamma and not weighted:  # transformers' own loss for such a head is the mean of the same
+        theirs = torch.nn.BCEWithLogitsLoss()(logits, targets.float())
+        assert float(loss) / 7 == pytest.approx(float(theirs), rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])

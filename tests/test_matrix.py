@@ -165,9 +165,13 @@ def test_an_evaluation_reproduces_the_runs_numbers(trained: Trained, split: str,
 @pytest.mark.parametrize("batches", ["data.eval_batch_size=3", "data.tokens_per_batch=200"])
 def test_the_batches_of_an_evaluation_leave_its_numbers_alone(trained: Trained, batches: str, tmp_path: Path) -> None:
     found = running.evaluate(trained.folder / "checkpoints" / "best.ckpt", tmp_path / "eval", batches)
-    assert running.metrics(found, "test/") == pytest.approx(running.metrics(trained.folder, "test/"), abs=1e-6)
+    assert running.metrics(found, "test/") == pytest.approx(
+        running.metrics(trained.folder, "test/"), rel=1e-5, abs=1e-6
+    )
     ours, theirs = running.predictions(found), running.predictions(trained.folder)
-    assert [row["prediction"] for row in ours] == [row["prediction"] for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        number = isinstance(one["prediction"], float)  # the same but for rounding; labels, texts and tags are equal
+        assert one["prediction"] == (pytest.approx(other["prediction"], abs=1e-5) if number else other["prediction"])
 
 
 def _logits(model: nn.Module, experiment: Experiment) -> list[Tensor]:
@@ -191,7 +195,9 @@ def test_the_model_folder_loads_elsewhere_with_the_same_logits(
         loaded = _as_the_card_says(trained.folder / "model", monkeypatch)
     ours, theirs = _logits(best, experiment), _logits(loaded, experiment)
     assert ours
-    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    # A head with one output is a product of vectors, whose last digit depends on where in memory they lie.
+    same = torch.allclose if ours[0].shape[-1] == 1 else torch.equal
+    assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
     configs: list[Any] = [loaded.config, best.config]
     assert configs[0].to_dict().get("label2id") == configs[1].to_dict().get("label2id")
 

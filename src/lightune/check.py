@@ -61,12 +61,8 @@ def architecture_error(task: str, takes: Iterable[str], architecture: str | None
     )
 
 
-# Which architectures a task's head exists for. A task of your own that is not named here is not restricted.
-ARCHITECTURES = dict.fromkeys(("qa", "classification", "ner"), ("encoder", "decoder"))
-
-
 def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
-    takes = ARCHITECTURES.get(cfg.task.name)
+    takes = cfg.task.get("architectures")  # a task of one's own that does not say so is not restricted
     error = architecture_error(cfg.task.name, takes, cfg.model.architecture) if takes else None
     if error:
         yield error

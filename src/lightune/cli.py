@@ -28,6 +28,7 @@ from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
+_SMALL_IS_GOOD = frozenset(("loss", "perplexity", "mse", "mae", "ece"))  # as a word of a metric's name
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
 
@@ -71,8 +72,8 @@ def _named_options(arguments: Sequence[str]) -> list[str]:
 
 
 def metric_mode(monitor: str) -> str:
-    """Return ``min`` for a loss or a perplexity, ``max`` for every other metric."""
-    return "min" if any(word in monitor for word in ("loss", "perplexity")) else "max"
+    """Return ``min`` for a loss, an error or a perplexity, ``max`` for every other metric."""
+    return "min" if _SMALL_IS_GOOD & set(re.findall(r"[a-z0-9]+", monitor)) else "max"
 
 
 def _share_config_store() -> None:

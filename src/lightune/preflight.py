@@ -31,7 +31,7 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
     Raises:
         ConfigError: They do not go together.
     """
-    takes = check.ARCHITECTURES.get(task.name)
+    takes = getattr(task, "architectures", None)
     error = check.architecture_error(task.name, takes, architecture_of(config)) if takes else None
     if error:
         raise error

@@ -22,11 +22,15 @@ from lightune.errors import ConfigError
 SIZES = {
     "qa": {"train": (1200, 2000), "val": (150, 250), "test": (250, 400)},
     "classification": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+    "multilabel": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+    "regression": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "ner": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
 }
 CEILINGS = {
     "qa": {"first_span": 0.15, "first_of_shape": 0.40, "random_of_shape": 0.40, "nearest_sentence": 0.60},
     "classification": {"majority": 0.15, "keyword": 0.60, "naive_bayes": 0.78},
+    "multilabel": {"most_frequent": 0.25, "each_naive_bayes": 0.85},
+    "regression": {"shared_words": 0.65, "shared_rare_words": 0.83},
     "ner": {"capitals": 0.35, "memory": 0.35},
 }
 FINGERPRINT = """
@@ -186,6 +190,26 @@ def test_capitals_do_not_decide() -> None:
         if token[0].isupper() and tag != "O":
             roles.setdefault(token, set()).add(tag[2:])
     assert sum(len(kinds) >= 3 for kinds in roles.values()) >= 20
+
+
+def test_a_text_has_one_to_three_topics() -> None:
+    """Every number of labels occurs, and every topic about as often as the others."""
+    for rows in generate("multilabel").values():
+        assert set(Counter(len(row["label"]) for row in rows)) == {1, 2, 3}
+        assert all(row["label"] == sorted(set(row["label"])) for row in rows)
+        counts = Counter(label for row in rows for label in row["label"])
+        assert sorted(counts) == list(topics())
+        assert max(counts.values()) < 1.6 * min(counts.values())
+
+
+def test_scores_tell_the_share_of_facts_that_agree() -> None:
+    """Equal sets of sentences' facts score 5; every score is a third of that, and all occur about equally often."""
+    for rows in generate("regression").values():
+        counts = Counter(round(row["score"] * 3 / 5) for row in rows)
+        assert all(row["score"] == 5 * round(row["score"] * 3 / 5) / 3 for row in rows)
+        assert sorted(counts) == [0, 1, 2, 3]
+        assert max(counts.values()) < 1.6 * min(counts.values())
+        assert all(len(row["text"].split(". ")) == len(row["text_pair"].split(". ")) == 3 for row in rows)
 
 
 def test_topics_are_balanced() -> None:

@@ -19,6 +19,7 @@ def scikit(predictions: list[int], targets: list[int]) -> dict[str, float]:
         return {
             "accuracy": sk.accuracy_score(targets, predictions),
             "f1_macro": sk.f1_score(targets, predictions, average="macro", zero_division=0),
+            "f1_weighted": sk.f1_score(targets, predictions, average="weighted", zero_division=0),
             "f1_micro": sk.f1_score(targets, predictions, average="micro", zero_division=0),
             "precision_macro": sk.precision_score(targets, predictions, average="macro", zero_division=0),
             "recall_macro": sk.recall_score(targets, predictions, average="macro", zero_division=0),
@@ -63,8 +64,39 @@ def test_by_hand() -> None:
     ours = classification_metrics([0, 1, 1], [0, 0, 1], ["no", "yes"])
     assert ours == pytest.approx(
         {"accuracy": 2 / 3, "f1_macro": 2 / 3, "f1_micro": 2 / 3, "precision_macro": 3 / 4, "recall_macro": 3 / 4}
-        | {"mcc": 1 / 2}
+        | {"f1_weighted": 2 / 3, "mcc": 1 / 2}
     )
+
+
+def _drawn(source: np.random.Generator, count: int, size: int) -> tuple[np.ndarray, list[int]]:
+    logits = source.normal(size=(size, count)).round(1)  # some probabilities are equal
+    return np.exp(logits) / np.exp(logits).sum(1, keepdims=True), source.integers(0, count, size).tolist()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_auroc_agrees_with_scikit_learn(count: int) -> None:
+    probabilities, targets = _drawn(np.random.default_rng(count), count, 200)
+    ours = classification_metrics(probabilities.argmax(1).tolist(), targets, names(count), probabilities)["auroc"]
+    scores = probabilities[:, 1] if count == 2 else probabilities
+    assert ours == pytest.approx(sk.roc_auc_score(targets, scores, multi_class="ovr", average="macro"), abs=1e-6)
+
+
+def test_auroc_leaves_out_labels_that_never_or_always_occur() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]])
+    assert classification_metrics([0, 0, 1], [0, 1, 1], names(3), probabilities)["auroc"] == 1.0
+    assert classification_metrics([0, 0, 1], [0, 0, 0], names(3), probabilities)["auroc"] == 0.0
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_calibration_error_by_its_definition(count: int) -> None:
+    """Guo et al. 2017, equation 3: bins of confidence, their gaps to the accuracy weighted by their sizes."""
+    probabilities, targets = _drawn(np.random.default_rng(9), count, 300)
+    confidence, found = probabilities.max(1), probabilities.argmax(1)
+    right = found == np.array(targets)
+    bins = np.clip(np.ceil(confidence * 15).astype(int) - 1, 0, 14)
+    gaps = [abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).mean() for b in set(bins)]
+    ours = classification_metrics(found.tolist(), targets, names(count), probabilities)["ece"]
+    assert ours == pytest.approx(sum(gaps), abs=1e-6)
 
 
 def test_no_examples() -> None:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from lightune.data import world
 from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
-from lightune.errors import DataError
+from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.classification import Classification
@@ -149,6 +149,43 @@ def test_smoothing_is_for_training(
         assert not output.logits[0].requires_grad
 
 
+def test_weights_by_hand() -> None:
+    train = TASK.read(_table("negative", "negative", "negative", "positive"))
+    # 4 examples, 3 labels: 4 / (3 · 3) and 4 / (3 · 1); a label without examples weighs 1.
+    balanced = replace(TASK, class_weights="balanced").with_labels(train).class_weights
+    assert balanced == {"negative": pytest.approx(4 / 9), "neutral": 1.0, "positive": pytest.approx(4 / 3)}
+    named = replace(TASK, class_weights={"positive": 5}).with_labels(train).class_weights
+    assert named == {"negative": 1.0, "neutral": 1.0, "positive": 5.0}
+    assert TASK.with_labels(train).class_weights is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [
+        ("equal", "task.class_weights=equal: expected null, balanced, or label: factor"),
+        ({"positiv": 2.0}, "there is no label 'positiv'"),
+        ({"positive": 0}, "task.class_weights.positive=0: expected a number above 0"),
+        ({"positive": "much"}, "task.class_weights.positive=much: expected a number above 0"),
+    ],
+)
+def test_wrong_weights_are_refused(weights: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        replace(TASK, class_weights=weights).with_labels(TASK.read(_table("negative", "positive")))
+
+
+def test_weights_and_focusing_are_for_training(tokenizer: PreTrainedTokenizerBase, tiny_decoder: Backbone) -> None:
+    model, _ = tiny_decoder.load(TASK.auto_class, tiny_decoder.read_config(**TASK.head_config()))
+    table = _table("negative", "positive", "neutral")
+    task = replace(TASK, class_weights={"negative": 2, "neutral": 3, "positive": 4}, focal_gamma=2.0)
+    task = task.with_labels(task.read(table))
+    batch = _batch(_read(task, table), tokenizer, task)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    true = logits.log_softmax(-1).gather(1, batch["labels"][:, None]).squeeze(1)
+    assert task.step(model.eval(), batch).loss_sum.item() == pytest.approx(-true.sum().item(), rel=1e-5)
+    trained = -(torch.tensor([2.0, 4.0, 3.0]) * (1 - true.exp()) ** 2 * true).sum()
+    assert task.step(model.train(), batch).loss_sum.item() == pytest.approx(trained.item(), rel=1e-4)
+
+
 def test_predictions_by_hand() -> None:
     logits = torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 1.5], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     batch = {"example": torch.tensor([2, 0, 3, 1])}
@@ -183,7 +220,9 @@ def test_a_model_that_knows_scores_one(tokenizer: PreTrainedTokenizerBase, label
         evidence += task.predict(Output(torch.tensor(0.0), torch.tensor(0), (logits,)), batch)
     predictions = task.conclude(evidence, rows)
     assert [p.prediction for p in predictions] == [row["label"] for row in rows]
-    assert set(task.measure(predictions).values()) == {1.0}
+    measured = task.measure(predictions)
+    assert measured.pop("ece") == pytest.approx(0, abs=1e-6)
+    assert set(measured.values()) == {1.0}
     assert sum(row["support"] for row in task.tables(predictions)["per_class"]) == len(rows)
 
 

@@ -90,15 +90,23 @@ def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokeni
     for row in examples:
         digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
     settings = asdict(task) if is_dataclass(task) and not isinstance(task, type) else repr(task)
+    ignored = ("monitor", "architectures", *getattr(task, "unencoded", ()))  # a sweep over them encodes once
     parts = {
-        "settings": {**settings, "monitor": None} if isinstance(settings, dict) else settings,
-        "code": inspect.getsource(sys.modules[type(task).__module__]) + inspect.getsource(sys.modules[__name__]),
+        "settings": {**settings, **dict.fromkeys(ignored)} if isinstance(settings, dict) else settings,
+        "code": _code(type(task).__module__) + inspect.getsource(sys.modules[__name__]),
         "tokenizer": _tokenizer_state(tokenizer),
         "max_length": max_length,
         "transformers": transformers.__version__,
     }
     digest.update(json.dumps(parts, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:32]
+
+
+def _code(module: str) -> str:
+    """Return the source of a task's module and of those beside it that it takes functions from."""
+    room = module.rpartition(".")[0] or module
+    used = {str(getattr(value, "__module__", "")) for value in vars(sys.modules[module]).values()}
+    return "".join(inspect.getsource(sys.modules[name]) for name in sorted(used | {module}) if name.startswith(room))
 
 
 def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:

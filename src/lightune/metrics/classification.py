@@ -1,4 +1,4 @@
-"""Accuracy, F1, precision, recall and Matthews correlation of single-label classification.
+"""Accuracy, F1, precision, recall, Matthews correlation, AUROC and calibration of single-label classification.
 
 Counted by torchmetrics in a way that agrees with scikit-learn's defaults: macro averages run over the labels that
 occur among targets or predictions, and a ratio without a denominator is 0.
@@ -6,15 +6,23 @@ occur among targets or predictions, and a ratio without a denominator is 0.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torchmetrics.functional import classification as counted
 
-_KEYS = ("accuracy", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "mcc")
+from lightune.metrics.ranks import mean_ranks
+
+_KEYS = ("accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "mcc")
+_BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def classification_metrics(
-    predictions: Sequence[int], targets: Sequence[int], labels: Sequence[str]
+    predictions: Sequence[int],
+    targets: Sequence[int],
+    labels: Sequence[str],
+    probabilities: ArrayLike = (),
 ) -> dict[str, float]:
     """Return the summary metrics over examples.
 
@@ -22,25 +30,63 @@ def classification_metrics(
         predictions: Predicted label index of each example.
         targets: True label index of each example.
         labels: The task's labels, in the order of the indices.
+        probabilities: Of each label, for each example, ``(examples, labels)``.
 
     Returns:
-        ``accuracy``, ``f1_macro``, ``f1_micro``, ``precision_macro``, ``recall_macro`` from 0 to 1, and ``mcc``
-        from -1 to 1 (Gorodkin 2004); all 0.0 where there are no examples. With one label per example
-        ``f1_micro`` equals the accuracy.
+        ``accuracy``, ``f1_macro``, ``f1_micro``, ``f1_weighted`` (by the labels' frequency), ``precision_macro``,
+        ``recall_macro`` from 0 to 1, and ``mcc`` from -1 to 1 (Gorodkin 2004). With one label per example ``f1_micro``
+        equals the accuracy. From the probabilities ``auroc``, the mean over the labels of one against the rest, and
+        ``ece``, the expected calibration error of the chosen label in 15 bins of equal width (Guo et al. 2017). All 0.0
+        where there are no examples.
     """
     if not targets:
-        return dict.fromkeys(_KEYS, 0.0)
+        return dict.fromkeys((*_KEYS, "auroc", "ece"), 0.0)
     found, true = _tensors(predictions, targets, labels)
     size = _classes(labels)
     values = (
         counted.multiclass_accuracy(found, true, size, average="micro"),
         counted.multiclass_f1_score(found, true, size, average="macro"),
         counted.multiclass_f1_score(found, true, size, average="micro"),
+        counted.multiclass_f1_score(found, true, size, average="weighted"),
         counted.multiclass_precision(found, true, size, average="macro"),
         counted.multiclass_recall(found, true, size, average="macro"),
         counted.multiclass_matthews_corrcoef(found, true, size),
     )
-    return {key: float(value) for key, value in zip(_KEYS, values, strict=True)}
+    metrics = {key: float(value) for key, value in zip(_KEYS, values, strict=True)}
+    scores = torch.from_numpy(np.asarray(probabilities))
+    return {**metrics, **_of_probabilities(scores, true)} if len(scores) else metrics
+
+
+def _of_probabilities(scores: Tensor, true: Tensor) -> dict[str, float]:
+    ece = counted.multiclass_calibration_error(scores, true, scores.size(1), n_bins=_BINS, norm="l1")
+    # Of two labels one says all: the other's probability is its complement, but for rounding.
+    first = 1 if scores.size(1) == 2 else 0
+    targets = torch.nn.functional.one_hot(true, scores.size(1))
+    return {"auroc": mean_auroc(scores[:, first:], targets[:, first:]), "ece": float(ece)}
+
+
+def mean_auroc(scores: Tensor, targets: Tensor) -> float:
+    """Return the area under the ROC curve of each label against the rest, averaged over the labels that have both.
+
+    Args:
+        scores: Larger where the label is likelier, ``(examples, labels)``.
+        targets: 1 where an example has the label, ``(examples, labels)``.
+
+    Returns:
+        0 to 1; 0.0 where no label has examples with it and without it.
+    """
+    both = [i for i in range(targets.size(1)) if 0 < int(targets[:, i].sum()) < len(targets)]
+    areas = [_auroc(scores[:, i], targets[:, i]) for i in both]
+    return sum(areas) / len(areas) if areas else 0.0
+
+
+def _auroc(scores: Tensor, targets: Tensor) -> float:
+    """Return the share of pairs of a positive and a negative that are in the right order; ties count half."""
+    ranks = mean_ranks(scores)
+    positive = targets.bool()
+    count = int(positive.sum())
+    above = float(ranks[positive].sum()) - count * (count + 1) / 2
+    return above / (count * (len(targets) - count))
 
 
 def per_class_table(

@@ -126,5 +126,5 @@ def _metrics(title: str, split: str, found: Mapping[str, Any]) -> None:
 
 def _finer_tables(experiment: Experiment, split: str) -> None:
     for name, rows in experiment.task.tables(experiment.module.evaluations[split].predictions).items():
-        if 0 < len(rows) <= 40:
+        if name.startswith("per_") and 0 < len(rows) <= 40:  # a matrix is for its file
             show.table(name.replace("_", " "), list(rows[0]), [tuple(row.values()) for row in rows])

@@ -7,7 +7,7 @@ rebuild.
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ class Prediction:
         prediction: The predicted label, text or tags.
         target: What the data says.
         scores: Task-specific numbers, such as ``f1`` or ``confidence``.
+        probabilities: Of each label, where the task has labels and metrics need more than the likeliest.
     """
 
     example: int
@@ -52,11 +53,11 @@ class Prediction:
     prediction: Any
     target: Any
     scores: dict[str, float] = field(default_factory=dict)
+    probabilities: Sequence[float] = ()
 
     def row(self) -> dict[str, Any]:
         """Return the row of predictions.jsonl."""
-        fields = asdict(self)
-        return {**{key: fields[key] for key in ("id", "prediction", "target")}, **self.scores}
+        return {"id": self.id, "prediction": self.prediction, "target": self.target, **self.scores}
 
 
 class Task(Protocol):
@@ -68,6 +69,8 @@ class Task(Protocol):
         pretokenized: Whether the tokenizer is given lists of words.
         padding: Column → what fills it up in a batch.
         eval_only: Columns that training does not read.
+
+    A task may name in ``unencoded`` those of its settings that do not change the features.
     """
 
     auto_class: ClassVar[str]

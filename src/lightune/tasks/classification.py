@@ -1,38 +1,46 @@
-"""Classification of a text, or of a pair of texts."""
+"""Classification of a text, or of a pair of texts, into one of several labels."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from lightune import losses
 from lightune.data.table import Row, Table
-from lightune.errors import DataError
-from lightune.metrics.classification import classification_metrics, per_class_table
+from lightune.errors import ConfigError, DataError, nearest
+from lightune.metrics.classification import classification_metrics, confusion, per_class_table
 from lightune.tasks.base import (
     Batch,
     Columns,
     Output,
     Prediction,
-    canonical,
     label_config,
     model_inputs,
-    require_text,
     sorted_labels,
     unknown_label,
 )
+from lightune.tasks.texts import encode_texts, read_texts
 
 
 @dataclass(frozen=True)
 class Classification:
     """One label out of several for each example.
 
+    Smoothing, weights and focusing belong to training: the loss of an evaluation is the plain cross entropy, so that it
+    can be compared whatever they are.
+
     Args:
         columns: Canonical column (id, text, text_pair, label) → the data's column; text_pair may be None.
         labels: Label names in the order of the head's outputs; None takes those of the training rows.
-        label_smoothing: Share of the target's probability that is spread over all labels; training only.
+        label_smoothing: Share of the target's probability that is spread over all labels.
+        class_weights: Factor of each label's loss: None, ``balanced`` (in inverse proportion to its training examples,
+            1 on average), or label → factor, 1 for those that are not named.
+        focal_gamma: How much less an example counts that the model is sure of already; 0 leaves the loss alone.
+        architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
     """
@@ -40,6 +48,9 @@ class Classification:
     columns: Columns
     labels: tuple[str, ...] | None = None
     label_smoothing: float = 0.0
+    class_weights: str | Mapping[str, float] | None = None
+    focal_gamma: float = 0.0
+    architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "classification"
     monitor: str = "f1_macro"
 
@@ -48,13 +59,11 @@ class Classification:
     pretokenized: ClassVar[bool] = False
     padding: ClassVar[Mapping[str, int]] = {}
     eval_only: ClassVar[Sequence[str]] = ()
+    unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma")
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and label (a string)."""
-        read = canonical(table, self.columns, optional=("id", "text_pair"))
-        for column in ("text", "text_pair"):
-            if self.columns.get(column):
-                require_text(read, column, self.columns[column])
+        read = read_texts(table, self.columns)
         for index, row in enumerate(read.rows):
             row["label"] = str(row["label"]).strip()
             if not row["label"]:
@@ -62,14 +71,15 @@ class Classification:
         return read
 
     def with_labels(self, train: Table) -> Self:
-        """Return the task with the labels of the training rows, unless they were given."""
-        labels = sorted_labels({row["label"] for row in train.rows}, self.labels)
+        """Return the task with the labels of the training rows, unless they were given, and a weight for each."""
+        counts = Counter(row["label"] for row in train.rows)
+        labels = sorted_labels(set(counts), self.labels)
         if len(labels) < 2:
             raise DataError(
                 f"{train.origin}: all examples have the same label, {labels[0]!r}",
                 "classification needs two labels or more; is task.columns.label the right column?",
             )
-        return replace(self, labels=labels)
+        return replace(self, labels=labels, class_weights=label_weights(self.class_weights, labels, counts))
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError at the first row whose label is unknown."""
@@ -94,61 +104,93 @@ class Classification:
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, list[Any]]:
-        """Return input ids, the label's index, and whether the text was cut."""
+        """Return input ids and the label's index."""
         assert self.labels is not None
         index = {label: i for i, label in enumerate(self.labels)}
-        texts = [rows["text"]] + ([rows["text_pair"]] if self.columns.get("text_pair") else [])
-        # Of a pair the longer text gives way first.
-        encoded = tokenizer(*texts, truncation="longest_first", max_length=max_length)
-        return {
-            **{key: values for key, values in encoded.items() if key != "attention_mask"},
-            "labels": [index[label] for label in rows["label"]],
-            "example": rows["example"],
-            "truncated": _were_cut(texts, encoded["input_ids"], tokenizer, max_length),
-        }
+        encoded = encode_texts(rows, self.columns, tokenizer, max_length)
+        return {**encoded, "labels": [index[label] for label in rows["label"]]}
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
         """Return the cross entropy over the labels; logits are (batch, labels)."""
         logits = model(**model_inputs(batch)).logits
-        smoothing = self.label_smoothing if model.training else 0.0
-        return Output(*losses.cross_entropy(logits, batch["labels"], label_smoothing=smoothing), (logits.detach(),))
+        options = self._training_options(logits) if model.training else {}
+        return Output(*losses.cross_entropy(logits, batch["labels"], **options), (logits.detach(),))
+
+    def _training_options(self, logits: Tensor) -> dict[str, Any]:
+        weight = weight_tensor(self.class_weights, self.labels, logits)
+        return {"label_smoothing": self.label_smoothing, "weight": weight, "focal_gamma": self.focal_gamma}
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
-        """Return (example, label index, probability) for each feature."""
-        confidence, best = output.logits[0].float().softmax(-1).max(-1)
-        return list(zip(batch["example"].tolist(), best.tolist(), confidence.tolist(), strict=True))
+        """Return (example, label index, probability of each label) for each feature."""
+        probabilities = output.logits[0].float().softmax(-1)
+        best = probabilities.argmax(-1).tolist()
+        return list(zip(batch["example"].tolist(), best, probabilities.cpu().numpy(), strict=True))
 
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
         """Return the most probable label of each example."""
         assert self.labels is not None
+        names = self.labels
         return [
-            Prediction(e, examples[e]["id"], self.labels[best], examples[e]["label"], {"confidence": confidence})
-            for e, best, confidence in evidence
+            Prediction(e, examples[e]["id"], names[best], examples[e]["label"], {"confidence": float(p[best])}, p)
+            for e, best, p in evidence
         ]
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Return accuracy, F1, precision, recall and MCC."""
+        """Return accuracy, F1, precision, recall, MCC, AUROC and calibration error."""
         assert self.labels is not None
-        return classification_metrics(*self._indices(predictions), self.labels)
+        probabilities = [p.probabilities for p in predictions]
+        return classification_metrics(*self._indices(predictions), self.labels, probabilities)
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
-        """Return precision, recall, F1 and support of each label."""
+        """Return precision, recall, F1 and support of each label, and the confusion matrix."""
         assert self.labels is not None
-        return {"per_class": per_class_table(*self._indices(predictions), self.labels)}
+        found = self._indices(predictions)
+        matrix = confusion(*found, self.labels)
+        rows = [
+            {"label": name, **dict(zip(self.labels, row, strict=True))}
+            for name, row in zip(self.labels, matrix, strict=True)
+        ]
+        return {"per_class": per_class_table(*found, self.labels), "confusion": rows}
 
     def _indices(self, predictions: Sequence[Prediction]) -> tuple[list[int], list[int]]:
         index = {label: i for i, label in enumerate(self.labels or ())}
         return [index[p.prediction] for p in predictions], [index[p.target] for p in predictions]
 
 
-def _were_cut(
-    texts: Sequence[Sequence[str]],
-    input_ids: Sequence[Sequence[int]],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-) -> list[bool]:
-    """Return which examples lost tokens; only those at full length are tokenised again to find out."""
-    full = [i for i, ids in enumerate(input_ids) if len(ids) >= max_length]
-    whole = tokenizer(*[[column[i] for i in full] for column in texts], verbose=False)["input_ids"] if full else []
-    longer = {i for i, ids in zip(full, whole, strict=True) if len(ids) > max_length}
-    return [i in longer for i in range(len(input_ids))]
+def label_weights(
+    wanted: str | Mapping[str, float] | None, labels: Sequence[str], counts: Mapping[str, int]
+) -> dict[str, float] | None:
+    """Return the factor of each label's loss, or None where all are 1.
+
+    Args:
+        wanted: None, ``balanced``, or label → factor.
+        labels: All label names.
+        counts: Training examples of each.
+
+    Raises:
+        ConfigError: It is another word, names an unknown label, or holds a factor that is not positive.
+    """
+    if wanted is None:
+        return None
+    if isinstance(wanted, str):
+        if wanted != "balanced":
+            raise ConfigError(
+                f"task.class_weights={wanted}: expected null, balanced, or label: factor", "type balanced"
+            )
+        total = sum(counts.values())
+        # Every label then counts as much as any other, and an average example as much as before.
+        return {label: total / (len(labels) * counts[label]) if counts.get(label) else 1.0 for label in labels}
+    for label, factor in wanted.items():
+        if str(label) not in labels:
+            raise ConfigError(f"task.class_weights: there is no label {str(label)!r}", nearest(str(label), labels))
+        if not isinstance(factor, (int, float)) or isinstance(factor, bool) or factor <= 0:
+            raise ConfigError(f"task.class_weights.{label}={factor}: expected a number above 0", "type 2.0, say")
+    named = {str(label): float(factor) for label, factor in wanted.items()}
+    return {label: named.get(label, 1.0) for label in labels}
+
+
+def weight_tensor(weights: Any, labels: Sequence[str] | None, like: Tensor) -> Tensor | None:
+    """Return the factors in the labels' order, ``(labels,)`` float32 on the device of another tensor."""
+    if not isinstance(weights, Mapping) or labels is None:
+        return None
+    return torch.tensor([weights[label] for label in labels], dtype=torch.float32, device=like.device)

@@ -35,12 +35,14 @@ class EntityRecognition:
     Args:
         columns: Canonical column (id, tokens, tags) → the data's column.
         labels: Tag names in the order of the head's outputs; None takes those of the training rows.
+        architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
     """
 
     columns: Columns
     labels: tuple[str, ...] | None = None
+    architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "ner"
     monitor: str = "f1"
 

@@ -29,6 +29,7 @@ class QuestionAnswering:
         columns: Canonical column (id, context, question, answers) → the data's column.
         stride: Tokens that two windows share; at most a third of the length.
         max_answer_length: Longest answer that is predicted, in tokens.
+        architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
     """
@@ -36,6 +37,7 @@ class QuestionAnswering:
     columns: Columns
     stride: int = 128
     max_answer_length: int = 30
+    architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "qa"
     monitor: str = "f1"
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from statistics import correlation
 from typing import Any
 
 from lightune.data.world import generate
@@ -102,6 +103,30 @@ def naive_bayes(train: list[Row], rows: list[Row]) -> list[str]:
     return [max(labels, key=lambda label: score(row, label)) for row in rows]
 
 
+def most_frequent(train: list[Row], rows: list[Row]) -> list[list[str]]:
+    """Answer with the one label that occurs most."""
+    return [[Counter(label for row in train for label in row["label"]).most_common(1)[0][0]]] * len(rows)
+
+
+def each_naive_bayes(train: list[Row], rows: list[Row]) -> list[list[str]]:
+    """Answer with every label that is likelier there than not, given all words."""
+    labels = sorted({label for row in train for label in row["label"]})
+    answers: list[list[str]] = [[] for _ in rows]
+    for label in labels:
+        binary = [{"text": row["text"], "label": str(label in row["label"])} for row in train]
+        counts = word_counts(binary)
+        sizes = Counter(row["label"] for row in binary)
+        for answer, row in zip(answers, rows, strict=True):
+            odds = math.log(sizes["True"] / sizes["False"]) + sum(
+                math.log((counts[word]["True"] + 1) / (sizes["True"] + 2))
+                - math.log((counts[word]["False"] + 1) / (sizes["False"] + 2))
+                for word in set(words(row["text"]))
+                if word in counts
+            )
+            answer.extend([label] * (odds > 0))
+    return answers
+
+
 def word_counts(train: list[Row]) -> dict[str, Counter[str]]:
     """Count in how many texts of each label a word occurs."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -109,6 +134,29 @@ def word_counts(train: list[Row]) -> dict[str, Counter[str]]:
         for word in sorted(set(words(row["text"]))):
             counts[word][row["label"]] += 1
     return dict(counts)
+
+
+# Regression -----------------------------------------------------------------------------------------------------------
+
+
+def shared_words(train: list[Row], rows: list[Row]) -> list[float]:
+    """Answer with the share of the two texts' words that both have."""
+    return [overlap(row, dict.fromkeys(words(f"{row['text']} {row['text_pair']}"), 1.0)) for row in rows]
+
+
+def shared_rare_words(train: list[Row], rows: list[Row]) -> list[float]:
+    """The same, each word counting the less the more training examples have it."""
+    known = Counter(word for row in train for word in set(words(f"{row['text']} {row['text_pair']}")))
+    return [
+        overlap(row, {word: 1 / (1 + known[word]) for word in words(f"{row['text']} {row['text_pair']}")})
+        for row in rows
+    ]
+
+
+def overlap(row: Row, weights: dict[str, float]) -> float:
+    """Return the weight of the words that both texts have, as a share of all words' weight."""
+    one, other = set(words(row["text"])), set(words(row["text_pair"]))
+    return math.fsum(weights[word] for word in one & other) / math.fsum(weights[word] for word in one | other)
 
 
 # Named entities -------------------------------------------------------------------------------------------------------
@@ -168,6 +216,17 @@ def accuracy(predictions: list[str], rows: list[Row]) -> float:
     return sum(guess == row["label"] for guess, row in zip(predictions, rows, strict=True)) / len(rows)
 
 
+def micro_f1(predictions: list[list[str]], rows: list[Row]) -> float:
+    """Return F1 over all pairs of an example and a label."""
+    shared = sum(len(set(guess) & set(row["label"])) for guess, row in zip(predictions, rows, strict=True))
+    return f1(shared, sum(map(len, predictions)), sum(len(row["label"]) for row in rows))
+
+
+def pearson(predictions: list[float], rows: list[Row]) -> float:
+    """Return Pearson's correlation with the true scores."""
+    return correlation(predictions, [row["score"] for row in rows])
+
+
 def entity_f1(predictions: list[list[str]], rows: list[Row]) -> float:
     """Return micro F1 over entities: type, start and end must all be right."""
     guess = {(i, *entity) for i, tags in enumerate(predictions) for entity in entities(tags)}
@@ -191,6 +250,8 @@ def entities(tags: Iterable[str]) -> list[tuple[str, int, int]]:
 BASELINES: dict[str, tuple[str, Callable[[list[Any], list[Row]], float], tuple[Baseline, ...]]] = {
     "qa": ("F1", answer_f1, (first_span, first_of_shape, random_of_shape, nearest_sentence)),
     "classification": ("accuracy", accuracy, (majority, keyword, naive_bayes)),
+    "multilabel": ("micro F1", micro_f1, (most_frequent, each_naive_bayes)),
+    "regression": ("Pearson", pearson, (shared_words, shared_rare_words)),
     "ner": ("entity F1", entity_f1, (capitals, memory)),
 }
 

@@ -1,0 +1,119 @@
+"""Regression: a number for a text, or for a pair of texts."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedTokenizerBase
+
+from lightune.data.table import Row, Table
+from lightune.errors import DataError
+from lightune.metrics.regression import regression_metrics
+from lightune.tasks.base import Batch, Columns, Output, Prediction, model_inputs
+from lightune.tasks.texts import encode_texts, read_texts
+
+
+@dataclass(frozen=True)
+class Regression:
+    """One number for each example, such as how close two sentences are in meaning.
+
+    The head's output is the number itself, in the data's unit, so that the saved model says what it means.
+
+    Args:
+        columns: Canonical column (id, text, text_pair, score) → the data's column; text_pair may be None.
+        architectures: Kinds of backbone that have a head for it.
+        name: Name of the task.
+        monitor: Validation metric that picks the best checkpoint.
+    """
+
+    columns: Columns
+    architectures: tuple[str, ...] = ("encoder", "decoder")
+    name: str = "regression"
+    monitor: str = "pearson"
+
+    auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
+    peft_type: ClassVar[str] = "SEQ_CLS"
+    pretokenized: ClassVar[bool] = False
+    padding: ClassVar[Mapping[str, int]] = {}
+    eval_only: ClassVar[Sequence[str]] = ()
+
+    def read(self, table: Table) -> Table:
+        """Return rows of id, text, text_pair (where there are pairs) and score (a finite float)."""
+        read = read_texts(table, self.columns)
+        for index, row in enumerate(read.rows):
+            row["score"] = _number(row["score"], read.locate(index), self.columns["score"])
+        return read
+
+    def with_labels(self, train: Table) -> Self:
+        """Return the task itself: numbers have no names.
+
+        Raises:
+            DataError: All training rows have the same number.
+        """
+        scores = {row["score"] for row in train.rows}
+        if len(scores) < 2:
+            raise DataError(
+                f"{train.origin}: all examples have the same score, {min(scores)}",
+                "regression needs different ones; is task.columns.score the right column?",
+            )
+        return self
+
+    def check_labels(self, table: Table) -> None:
+        """Check nothing: any number is a possible one."""
+
+    def stratum(self, row: Row) -> Hashable:
+        """Return None: nothing to balance."""
+        return None
+
+    def group(self, row: Row) -> Hashable:
+        """Return None: every example stands alone."""
+        return None
+
+    def head_config(self) -> dict[str, Any]:
+        """Return the configuration of a head with one output."""
+        return {"num_labels": 1, "problem_type": "regression"}
+
+    def encode(
+        self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+    ) -> dict[str, list[Any]]:
+        """Return input ids and the score."""
+        return {**encode_texts(rows, self.columns, tokenizer, max_length), "score": rows["score"]}
+
+    def step(self, model: nn.Module, batch: Batch) -> Output:
+        """Return the summed squared error and the number of examples; logits are (batch,)."""
+        scores = model(**model_inputs(batch)).logits.squeeze(-1).float()
+        loss = functional.mse_loss(scores, batch["score"].float(), reduction="sum")
+        return Output(loss, torch.tensor(len(scores), device=scores.device), (scores.detach(),))
+
+    def predict(self, output: Output, batch: Batch) -> list[Any]:
+        """Return (example, score) for each feature."""
+        return list(zip(batch["example"].tolist(), output.logits[0].tolist(), strict=True))
+
+    def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
+        """Return the number predicted for each example."""
+        return [Prediction(e, examples[e]["id"], score, examples[e]["score"]) for e, score in evidence]
+
+    def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Return Pearson's and Spearman's correlation, and the mean squared and absolute error."""
+        return regression_metrics([p.prediction for p in predictions], [p.target for p in predictions])
+
+    def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
+        """Return nothing finer."""
+        return {}
+
+
+def _number(value: Any, place: str, column: str | None) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(
+            f"{place}: column '{column}' should hold a number, and holds {value!r:.60}",
+            "mend or leave out the row, or name another column: task.columns.score=…",
+        )
+    return number

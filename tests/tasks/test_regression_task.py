@@ -1,0 +1,96 @@
+"""Numbers are read strictly, the loss is a squared error, and predictions keep the data's unit."""
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from lightune.data.loaders import Collate
+from lightune.data.table import Row, Table
+from lightune.errors import DataError
+from lightune.models import Backbone
+from lightune.tasks.base import Batch, Output, model_inputs
+from lightune.tasks.regression import Regression
+
+COLUMNS: dict[str, str | None] = {"id": "id", "text": "text", "text_pair": "text_pair", "score": "score"}
+TASK = Regression(columns=COLUMNS)
+SINGLE = Regression(columns={**COLUMNS, "text_pair": None})
+PADS = {"input_ids": 0, "token_type_ids": 0}
+
+
+def _row(score: Any = 1.0, **others: Any) -> Row:
+    return {"text": "one text", "text_pair": "another text", "score": score, **others}
+
+
+def _batch(rows: list[Row], tokenizer: PreTrainedTokenizerBase, task: Regression, length: int = 64) -> Batch:
+    table = task.read(Table(rows, "a.tsv"))
+    columns = {key: [row[key] for row in table.rows] for key in table.rows[0]}
+    encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
+    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return Collate(PADS)([{key: v for key, v in feature.items() if key != "truncated"} for feature in features])
+
+
+@pytest.mark.parametrize(("given", "read"), [(3, 3.0), ("4.5", 4.5), (" 2 ", 2.0), (-1e-3, -0.001), ("1e2", 100.0)])
+def test_numbers_are_read(given: Any, read: float) -> None:
+    (row,) = TASK.read(Table([_row(given)], "a.tsv")).rows
+    assert row == {"id": "1", "text": "one text", "text_pair": "another text", "score": read}
+
+
+@pytest.mark.parametrize("given", ["good", "", "4,5", "nan", "inf", True, [1.0], "3 of 5"])
+def test_what_is_no_number_is_named(given: Any) -> None:
+    with pytest.raises(DataError, match=r"a\.tsv, line 7: column 'score' should hold a number, and holds "):
+        TASK.read(Table([_row(given)], "a.tsv", lines=[7]))
+
+
+def test_a_missing_number_is_named() -> None:
+    with pytest.raises(DataError, match=r"a\.tsv, row 1: column 'score' has no value"):
+        TASK.read(Table([_row(None)], "a.tsv"))
+
+
+def test_one_number_is_no_regression() -> None:
+    with pytest.raises(DataError, match=r"a\.tsv: all examples have the same score, 2\.0"):
+        TASK.with_labels(TASK.read(Table([_row(2), _row("2.0")], "a.tsv")))
+    assert TASK.with_labels(TASK.read(Table([_row(2), _row(3)], "a.tsv"))) == TASK
+
+
+def test_pairs_and_single_texts(tokenizer: PreTrainedTokenizerBase) -> None:
+    pair, single = (_batch([_row(1)], tokenizer, task)["input_ids"][0].tolist() for task in (TASK, SINGLE))
+    assert tokenizer.convert_ids_to_tokens(pair) == "[CLS] one text [SEP] another text [SEP]".split()
+    assert tokenizer.convert_ids_to_tokens(single) == "[CLS] one text [SEP]".split()
+
+
+def test_what_is_cut_is_counted(tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = [{**row, "example": i} for i, row in enumerate([_row(1), _row(1, text="word " * 30)])]
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    assert TASK.encode(columns, tokenizer, 16)["truncated"] == [False, True]
+
+
+@pytest.mark.parametrize("backbone", ["tiny_encoder", "tiny_decoder"])
+def test_the_loss_is_the_squared_error(
+    backbone: str, tokenizer: PreTrainedTokenizerBase, request: pytest.FixtureRequest
+) -> None:
+    chosen: Backbone = request.getfixturevalue(backbone)
+    model, _ = chosen.load(TASK.auto_class, chosen.read_config(**TASK.head_config()))
+    batch = _batch([_row(1), _row(4.5, text="a longer first text")], tokenizer, TASK)
+    output = TASK.step(model.eval(), batch)
+    logits = model(**model_inputs(batch)).logits
+    assert logits.shape == (2, 1)
+    wanted = ((logits[:, 0] - torch.tensor([1.0, 4.5])) ** 2).sum()
+    assert output.loss_sum.item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert int(output.count) == 2
+    assert output.loss_sum.requires_grad
+    # Hugging Face's own loss for a head with one output is the mean of the same.
+    theirs = model(**model_inputs(batch), labels=batch["score"].float()).loss
+    assert output.loss_sum.item() / 2 == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_predictions_keep_unit_and_place() -> None:
+    batch = {"example": torch.tensor([1, 0])}
+    evidence = TASK.predict(Output(torch.tensor(0.0), torch.tensor(2), (torch.tensor([2.5, -1.0]),)), batch)
+    predictions = TASK.conclude(evidence, [{"id": "a", "score": 0.0}, {"id": "b", "score": 5.0}])
+    assert [(p.example, p.id, p.prediction, p.target) for p in predictions] == [(1, "b", 2.5, 5.0), (0, "a", -1.0, 0.0)]
+    assert TASK.measure(predictions)["pearson"] == pytest.approx(1.0)
+    assert predictions[0].row() == {"id": "b", "prediction": 2.5, "target": 5.0}
+    assert TASK.stratum({}) is TASK.group({}) is None
+    assert TASK.tables(predictions) == {}
