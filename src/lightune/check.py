@@ -51,9 +51,9 @@ def check_multirun(cfg: DictConfig) -> None:
         raise error
 
 
-def architecture_error(task: str, takes: Iterable[str], architecture: str | None) -> ConfigError | None:
-    """Return why a task cannot use an architecture, or None where it can or is not known yet."""
-    if architecture is None or architecture in takes:
+def architecture_error(task: str, takes: Iterable[str] | None, architecture: str | None) -> ConfigError | None:
+    """Return why a task cannot use an architecture; None where it can, or either side does not say."""
+    if takes is None or architecture is None or architecture in takes:
         return None
     return ConfigError(
         f"task={task} does not work on an {architecture} model: it needs one of {', '.join(takes)}",
@@ -62,8 +62,7 @@ def architecture_error(task: str, takes: Iterable[str], architecture: str | None
 
 
 def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
-    takes = cfg.task.get("architectures")  # a task of one's own that does not say so is not restricted
-    error = architecture_error(cfg.task.name, takes, cfg.model.architecture) if takes else None
+    error = architecture_error(cfg.task.name, cfg.task.get("architectures"), cfg.model.architecture)
     if error:
         yield error
 

@@ -31,8 +31,7 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
     Raises:
         ConfigError: They do not go together.
     """
-    takes = getattr(task, "architectures", None)
-    error = check.architecture_error(task.name, takes, architecture_of(config)) if takes else None
+    error = check.architecture_error(task.name, getattr(task, "architectures", None), architecture_of(config))
     if error:
         raise error
     skeleton = backbone.skeleton(task.auto_class, config)

@@ -1,4 +1,4 @@
-"""Metrics on whole examples: pure functions from predictions and targets to numbers between 0 and 1.
+"""Metrics on whole examples: pure functions from predictions and targets to numbers.
 
-Each task's file stands alone and nothing is imported here: ``qa`` and ``ner`` need no torch, ``classification`` does.
+One file for each kind of prediction, and nothing is imported here: ``qa`` and ``ner`` need no torch, the others do.
 """

@@ -103,7 +103,20 @@ def per_class_table(
         Rows with ``label``, ``precision``, ``recall``, ``f1`` (0 to 1) and ``support`` (examples with that target).
     """
     matrix = torch.tensor(confusion(predictions, targets, labels), dtype=torch.float64)
-    hits, support, found = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+    return rows_by_label(labels, matrix.diagonal(), matrix.sum(0), matrix.sum(1))
+
+
+def rows_by_label(
+    labels: Sequence[str], hits: Tensor, found: Tensor, support: Tensor
+) -> list[dict[str, str | float | int]]:
+    """Return the rows of `per_class_table` from counts, float64 ``(labels,)`` each.
+
+    Args:
+        labels: Names.
+        hits: Right predictions of each label.
+        found: All its predictions.
+        support: Examples that have it.
+    """
     columns = (hits / found.clamp(min=1), hits / support.clamp(min=1), 2 * hits / (support + found).clamp(min=1))
     rows = zip(labels, *(column.tolist() for column in columns), support.int().tolist(), strict=True)
     return [dict(zip(("label", "precision", "recall", "f1", "support"), row, strict=True)) for row in rows]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightune.metrics.classification import mean_auroc
+from lightune.metrics.classification import mean_auroc, rows_by_label
 
 Indicators = NDArray[np.bool_]
 _GRID = np.linspace(0.05, 0.95, 19)
@@ -32,7 +32,7 @@ def multilabel_metrics(
         labels that some examples have and others lack), all from 0 to 1; 0.0 where there are no examples.
         ``best_threshold`` is the one of 0.05, 0.10, …, 0.95 with the highest micro F1 here, ``best_f1_micro`` that F1.
     """
-    hits, found, wanted = ((part).sum(0) for part in (predicted & targets, predicted, targets))
+    hits, found, wanted = _counts(predicted, targets)
     f1 = _ratio(2 * hits, found + wanted)
     threshold, best = best_threshold(targets, probabilities)
     return {
@@ -65,10 +65,12 @@ def per_label_table(
     predicted: Indicators, targets: Indicators, labels: Sequence[str]
 ) -> list[dict[str, str | float | int]]:
     """Return one row per label with ``label``, ``precision``, ``recall``, ``f1`` (0 to 1) and ``support``."""
-    hits, found, wanted = ((part).sum(0) for part in (predicted & targets, predicted, targets))
-    columns = (_ratio(hits, found), _ratio(hits, wanted), _ratio(2 * hits, found + wanted))
-    rows = zip(labels, *(column.tolist() for column in columns), wanted.tolist(), strict=True)
-    return [dict(zip(("label", "precision", "recall", "f1", "support"), row, strict=True)) for row in rows]
+    return rows_by_label(labels, *(torch.from_numpy(part).double() for part in _counts(predicted, targets)))
+
+
+def _counts(predicted: Indicators, targets: Indicators) -> tuple[NDArray[np.int64], ...]:
+    """Return for each label how often it is in both, in the predictions, in the targets."""
+    return tuple(part.sum(0) for part in (predicted & targets, predicted, targets))
 
 
 def _ratio(part: NDArray[np.number] | np.number, whole: NDArray[np.number] | np.number) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ rebuild.
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -192,6 +192,21 @@ def sorted_labels(found: set[str], given: Sequence[str] | None) -> tuple[str, ..
         return tuple(str(label) for label in given)
     whole = re.compile(r"-?\d+")
     return tuple(sorted(found, key=lambda label: (0, int(label), label) if whole.fullmatch(label) else (1, 0, label)))
+
+
+def refuse_unknown_labels(table: Table, labels: Sequence[str] | None, found: Callable[[Row], Iterable[str]]) -> None:
+    """Raise DataError at the first row with a label that the task does not know.
+
+    Args:
+        table: Canonical rows.
+        labels: All label names.
+        found: Row → its labels.
+    """
+    known = set(labels or ())
+    for index, row in enumerate(table.rows):
+        for label in found(row):
+            if label not in known:
+                raise unknown_label(table, index, label, labels or ())
 
 
 def unknown_label(table: Table, index: int, label: str, labels: Sequence[str]) -> DataError:

@@ -20,8 +20,8 @@ from lightune.tasks.base import (
     Prediction,
     label_config,
     model_inputs,
+    refuse_unknown_labels,
     sorted_labels,
-    unknown_label,
 )
 from lightune.tasks.texts import encode_texts, read_texts
 
@@ -83,10 +83,7 @@ class Classification:
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError at the first row whose label is unknown."""
-        known = set(self.labels or ())
-        for index, row in enumerate(table.rows):
-            if row["label"] not in known:
-                raise unknown_label(table, index, row["label"], self.labels or ())
+        refuse_unknown_labels(table, self.labels, lambda row: [row["label"]])
 
     def stratum(self, row: Row) -> Hashable:
         """Return the label: every split gets its share of each."""

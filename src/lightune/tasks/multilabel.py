@@ -21,8 +21,8 @@ from lightune.tasks.base import (
     Prediction,
     label_config,
     model_inputs,
+    refuse_unknown_labels,
     sorted_labels,
-    unknown_label,
 )
 from lightune.tasks.texts import encode_texts, read_texts
 
@@ -96,11 +96,7 @@ class MultiLabelClassification:
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError at the first row that has an unknown label."""
-        known = set(self.labels or ())
-        for index, row in enumerate(table.rows):
-            for label in row["label"]:
-                if label not in known:
-                    raise unknown_label(table, index, label, self.labels or ())
+        refuse_unknown_labels(table, self.labels, lambda row: row["label"])
 
     def stratum(self, row: Row) -> Hashable:
         """Return the labels together: every split gets its share of each combination."""

@@ -20,8 +20,8 @@ from lightune.tasks.base import (
     canonical,
     label_config,
     model_inputs,
+    refuse_unknown_labels,
     sorted_labels,
-    unknown_label,
 )
 
 OUTSIDE = "O"
@@ -76,11 +76,7 @@ class EntityRecognition:
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError at the first row that has an unknown tag."""
-        known = set(self.labels or ())
-        for index, row in enumerate(table.rows):
-            for tag in row["tags"]:
-                if tag not in known:
-                    raise unknown_label(table, index, tag, self.labels or ())
+        refuse_unknown_labels(table, self.labels, lambda row: row["tags"])
 
     def stratum(self, row: Row) -> Hashable:
         """Return whether the sentence has an entity at all."""

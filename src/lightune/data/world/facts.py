@@ -1,6 +1,7 @@
 """The world itself: for each split, its entities and the facts between them."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,6 +35,11 @@ class World:
     def subjects(self, kind: str) -> list[Entity]:
         """Return the entities of a kind that have facts."""
         return [entity for entity in self.entities[kind] if entity in self.facts]
+
+
+def names(facts: Iterable[Fact]) -> tuple[str, ...]:
+    """Return the names of all entities that facts speak of, sorted."""
+    return tuple(sorted({entity.name for fact in facts for entity in (fact.subject, fact.object)}))
 
 
 class Deck:

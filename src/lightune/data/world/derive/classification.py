@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
-from lightune.data.world.facts import Fact, World
+from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.relations import subjects_of, topics
 from lightune.data.world.render import passage
 from lightune.data.world.scenes import Casting, topic_cycle
@@ -28,11 +28,14 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     for topic in topic_cycle(rng):
         other = rng.choice([other for other in topics() if other != topic])
         told = some_facts(casting, topic, MAIN) + some_facts(casting, other, rng.randint(*OTHERS))
-        rng.shuffle(told)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
-        row = {"text": passage(told, templates, rng).text, "label": topic}
-        named = tuple(sorted({entity.name for fact in told for entity in (fact.subject, fact.object)}))
-        yield Example(row, named, tuple(templates))
+        yield labelled(told, topic, world.split, rng)
+
+
+def labelled(told: list[Fact], label: str | list[str], split: str, rng: random.Random) -> Example:
+    """Tell facts in any order, and label the text."""
+    rng.shuffle(told)
+    templates = [rng.choice(fact.relation.statements(split)) for fact in told]
+    return Example({"text": passage(told, templates, rng).text, "label": label}, names(told), tuple(templates))
 
 
 def some_facts(casting: Casting, topic: str, count: int) -> list[Fact]:

@@ -3,11 +3,10 @@
 import random
 from collections.abc import Iterator
 
-from lightune.data.world.derive.classification import some_facts
+from lightune.data.world.derive.classification import labelled, some_facts
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import World
 from lightune.data.world.relations import topics
-from lightune.data.world.render import passage
 from lightune.data.world.scenes import Casting, topic_cycle
 
 SIZES = {"train": 1200, "val": 180, "test": 360}
@@ -30,8 +29,4 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         others = rng.sample([topic for topic in topics() if topic != first], rng.randint(0, MOST - 1))
         told = some_facts(casting, first, min(SENTENCES - len(others), 3))
         told += [fact for topic in others for fact in some_facts(casting, topic, 1)]
-        rng.shuffle(told)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
-        row = {"text": passage(told, templates, rng).text, "label": sorted([first, *others])}
-        named = tuple(sorted({entity.name for fact in told for entity in (fact.subject, fact.object)}))
-        yield Example(row, named, tuple(templates))
+        yield labelled(told, sorted([first, *others]), world.split, rng)

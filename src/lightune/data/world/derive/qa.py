@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
-from lightune.data.world.facts import Fact, World
+from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.render import Text, fill, mention, passage
 from lightune.data.world.scenes import Casting, duel, topic_cycle
 
@@ -41,5 +41,4 @@ def example(told: list[Fact], templates: list[str], text: Text, asked: Fact, que
         "question": fill(question, mention(asked.subject)).text,
         "answers": {"text": [text.text[answer.start : answer.end]], "answer_start": [answer.start]},
     }
-    named = tuple(sorted({entity.name for fact in told for entity in (fact.subject, fact.object)}))
-    return Example(row, named, (*templates, question))
+    return Example(row, names(told), (*templates, question))

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
-from lightune.data.world.facts import Fact, World
+from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.relations import subjects_of
 from lightune.data.world.render import passage
 from lightune.data.world.scenes import Casting, topic_cycle
@@ -45,5 +45,6 @@ def example(told: list[Fact], again: list[Fact], score: float, split: str, rng: 
     """Tell both lists of facts."""
     templates = [[rng.choice(fact.relation.statements(split)) for fact in facts] for facts in (told, again)]
     text, pair = (passage(facts, said, rng).text for facts, said in zip((told, again), templates, strict=True))
-    named = tuple(sorted({entity.name for fact in told + again for entity in (fact.subject, fact.object)}))
-    return Example({"text": text, "text_pair": pair, "score": score}, named, (*templates[0], *templates[1]))
+    return Example(
+        {"text": text, "text_pair": pair, "score": score}, names(told + again), (*templates[0], *templates[1])
+    )
