@@ -61,6 +61,13 @@ class Experiment:
     stopwatch: Stopwatch
     history: HistoryLogger
 
+    def tune(self, metrics: Mapping[str, float]) -> None:
+        """Let the task decide as a checkpoint's validation metrics say is best."""
+        found = {name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")}
+        self.task = self.module.task = self.task.tuned(found)
+        for evaluation in self.module.evaluations.values():
+            evaluation.task = self.task
+
 
 def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] = SPLITS) -> Experiment:
     """Assemble an experiment.
@@ -79,8 +86,10 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     scheduler = build(cfg.scheduler, "scheduler")
     task, tables = examples(cfg, need)
     config = backbone.read_config(**task.head_config())
-    preflight.check_fit(task, backbone, adaptation, config)
+    preflight.check_architecture(task, config)
     tokenizer = backbone.tokenizer(task.pretokenized)
+    task = task.with_backbone(config, tokenizer)
+    preflight.check_fit(task, backbone, adaptation, config)
     preflight.check_monitors(task, _watched(cfg))
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
@@ -95,7 +104,10 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         optimizer,
         scheduler,
         **rates,
-        evaluations={split: Evaluation(task, encoded) for split, encoded in splits.items()},
+        evaluations={
+            split: Evaluation(task, encoded, tunes=split == "val" and "train" in need)
+            for split, encoded in splits.items()
+        },
         card=_completed(card, task),
         everything=not backbone.pretrained,
     )

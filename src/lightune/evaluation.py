@@ -21,10 +21,12 @@ class Evaluation:
     Args:
         task: Turns outputs into evidence, evidence into predictions, predictions into metrics.
         split: The examples.
+        tunes: Whether decisions (a threshold) are made as suits these examples best, as on a validation split.
     """
 
     task: Task
     split: EncodedSplit
+    tunes: bool = False
     predictions: list[Prediction] = field(default_factory=list)
     _evidence: list[Any] = field(default_factory=list)
     _loss: list[Tensor] = field(default_factory=list)
@@ -38,9 +40,16 @@ class Evaluation:
         """Return the metrics and ``loss`` over all ranks' examples, and start anew."""
         evidence, loss_sum, count = _gathered(self._evidence, self._loss)
         self._evidence, self._loss = [], []
+        metrics = self._concluded(self.task, evidence)
+        tuned = self.task.tuned(metrics) if self.tunes else self.task
+        if tuned != self.task:
+            metrics = self._concluded(tuned, evidence)
+        return {**metrics, "loss": loss_sum / max(count, 1.0)}
+
+    def _concluded(self, task: Task, evidence: list[Any]) -> dict[str, float]:
         # Sums over examples are taken in the order of the data, so that no batch size or rank changes a digit.
-        self.predictions = sorted(self.task.conclude(evidence, self.split.examples), key=lambda p: p.example)
-        return {**self.task.measure(self.predictions), "loss": loss_sum / max(count, 1.0)}
+        self.predictions = sorted(task.conclude(evidence, self.split.examples), key=lambda p: p.example)
+        return task.measure(self.predictions)
 
 
 def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:

@@ -19,8 +19,15 @@ from lightune.models.backbone import architecture_of
 from lightune.tasks.base import Task
 
 
+def check_architecture(task: Task, config: PretrainedConfig) -> None:
+    """Raise ConfigError where the task has no head for the architecture that a model's configuration tells."""
+    error = check.architecture_error(task.name, task.architectures, architecture_of(config))
+    if error:
+        raise error
+
+
 def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig) -> None:
-    """Refuse a backbone whose architecture the task cannot use, and a method that does not fit its modules.
+    """Refuse a method that does not fit the modules of a backbone.
 
     Args:
         task: With its labels.
@@ -31,9 +38,6 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
     Raises:
         ConfigError: They do not go together.
     """
-    error = check.architecture_error(task.name, getattr(task, "architectures", None), architecture_of(config))
-    if error:
-        raise error
     skeleton = backbone.skeleton(task.auto_class, config)
     head = [name for name, _ in skeleton.named_children() if name != skeleton.base_model_prefix]
     adaptation.check(skeleton, head)

@@ -60,6 +60,7 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
     """Test the best checkpoint and write what the run found."""
     folder, module = Path(cfg.run_dir), experiment.module
     best: dict[str, Any] = {"metrics": module.metrics} if cfg.trainer.fast_dev_run else _load_best(folder, experiment)
+    experiment.tune(best.get("metrics", {}))
     metrics = _tested(experiment)
     found: dict[str, Any] = {
         "train/loss": None if module.loss is None else float(module.loss),
@@ -236,6 +237,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": []}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
+    experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split
     experiment.trainer.test(experiment.module, experiment.data, verbose=False)
     metrics = {key: value for key, value in experiment.module.metrics.items() if key.startswith(f"{split}/")}

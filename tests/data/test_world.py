@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from lightune.data.world import baselines, facts, generate, tasks, trace
+from lightune.data.world.baselines.ner import entities
+from lightune.data.world.baselines.qa import answer_f1
 from lightune.data.world.examples import Example, Row
 from lightune.data.world.relations import SPLITS, relations, topics
 from lightune.data.world.scenes import Casting, duel
@@ -174,7 +176,7 @@ def test_names_are_tagged_whole() -> None:
         known = [entity for members in world.entities.values() for entity in members]
         spelt = {name.replace(" ", "") for entity in known for name in (entity.name, entity.short)}
         for row in generate("ner")[split]:
-            for _, start, end in baselines.entities(row["tags"]):
+            for _, start, end in entities(row["tags"]):
                 assert "".join(row["tokens"][start:end]) in spelt
 
 
@@ -254,13 +256,13 @@ def test_documented_sizes_are_true() -> None:
 )
 def test_entities_of_bio(tags: list[str], expected: list[tuple[str, int, int]]) -> None:
     """Entities as conlleval counts them."""
-    assert baselines.entities(tags) == expected
+    assert entities(tags) == expected
 
 
 def test_answer_f1_by_hand() -> None:
     """One of two words right, nothing else: precision 1, recall 1/2, F1 2/3; articles do not count."""
     rows = [{"answers": {"text": [text]}} for text in ("Ada Knight", "the Velm")]
-    assert baselines.answer_f1(["Knight", "Velm"], rows) == pytest.approx((2 / 3 + 1) / 2)
+    assert answer_f1(["Knight", "Velm"], rows) == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_generation_is_quick() -> None:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def _build(
 ) -> None:
     def features(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         encoded = task.encode(rows, tokenizer, max_length)
-        return {**encoded, "length": [len(ids) for ids in encoded["input_ids"]]}
+        return {"length": [len(ids) for ids in encoded["input_ids"]], **encoded}
 
     rows = Dataset.from_list([{**row, "example": i} for i, row in enumerate(examples)])
     (enable_progress_bars if len(examples) >= _PROGRESS_FROM else disable_progress_bars)()
@@ -89,10 +89,8 @@ def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokeni
     digest = hashlib.sha256()
     for row in examples:
         digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
-    settings = asdict(task) if is_dataclass(task) and not isinstance(task, type) else repr(task)
-    ignored = ("monitor", "architectures", *getattr(task, "unencoded", ()))  # a sweep over them encodes once
     parts = {
-        "settings": {**settings, **dict.fromkeys(ignored)} if isinstance(settings, dict) else settings,
+        "settings": _settings(task),
         "code": _code(type(task).__module__) + inspect.getsource(sys.modules[__name__]),
         "tokenizer": _tokenizer_state(tokenizer),
         "max_length": max_length,
@@ -100,6 +98,14 @@ def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokeni
     }
     digest.update(json.dumps(parts, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:32]
+
+
+def _settings(task: Task) -> Any:
+    """Return what of a task's settings its features depend on."""
+    if not is_dataclass(task):
+        return repr(task)
+    ignored = {"monitor", "architectures", *task.unencoded}  # a sweep over them encodes once
+    return {field.name: getattr(task, field.name) for field in fields(task) if field.name not in ignored}
 
 
 def _code(module: str) -> str:

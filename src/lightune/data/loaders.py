@@ -15,7 +15,8 @@ class Collate:
     """Turns a list of features into padded tensors.
 
     Args:
-        pads: Column → value that fills it up; columns that are not named hold one number a feature.
+        pads: Column → value that fills it up; columns that are not named hold one number a feature. A column that is
+            named holds a list a feature, or a list of lists, such as the options of a question.
         pad_to_multiple_of: Round the padded length up to a multiple of this.
     """
 
@@ -24,18 +25,28 @@ class Collate:
         self.multiple = pad_to_multiple_of or 1
 
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
-        """Return column → tensor, ``(batch, length)`` or ``(batch,)``, with an attention mask."""
-        longest = max(len(feature["input_ids"]) for feature in features)
-        length = -(-longest // self.multiple) * self.multiple
+        """Return column → tensor, ``(batch, …, length)`` or ``(batch,)``, with the attention mask of the input ids.
+
+        Each column is filled up to its own longest list.
+        """
         batch = {}
         for column in features[0]:
             values = [feature[column] for feature in features]
-            if column in self.pads:
-                values = [[*value, *[self.pads[column]] * (length - len(value))] for value in values]
-            batch[column] = torch.tensor(values)
-        sizes = torch.tensor([len(feature["input_ids"]) for feature in features])
-        batch["attention_mask"] = (torch.arange(length)[None, :] < sizes[:, None]).long()
+            batch[column] = self._padded(values, self.pads[column]) if column in self.pads else torch.tensor(values)
+        batch["attention_mask"] = self._padded([_ones(feature["input_ids"]) for feature in features], 0)
         return batch
+
+    def _padded(self, values: Sequence[Sequence[Any]], pad: int) -> Tensor:
+        if any(isinstance(item, list) for value in values for item in value):
+            most = max(map(len, values))
+            rows = [row for value in values for row in [*value, *[[]] * (most - len(value))]]
+            return self._padded(rows, pad).view(len(values), most, -1)
+        length = -(-max(map(len, values)) // self.multiple) * self.multiple
+        return torch.tensor([[*value, *[pad] * (length - len(value))] for value in values])
+
+
+def _ones(ids: Sequence[Any]) -> list[Any]:
+    return [_ones(item) if isinstance(item, list) else 1 for item in ids]
 
 
 class PlannedLoader:

@@ -8,10 +8,11 @@ rebuild.
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
 from lightune.errors import DataError, nearest
@@ -63,21 +64,27 @@ class Prediction:
 class Task(Protocol):
     """What lightune's module, data and reports ask of a task.
 
+    A task inherits from it for the sake of its defaults: what is not written here as an answer has to be written there.
+
     Attributes:
-        auto_class: Name of the transformers auto class that builds the model.
-        peft_type: peft's name of the task.
         pretokenized: Whether the tokenizer is given lists of words.
         padding: Column → what fills it up in a batch.
         eval_only: Columns that training does not read.
-
-    A task may name in ``unencoded`` those of its settings that do not change the features.
+        unencoded: Settings that do not change the features, so that a sweep over them encodes once.
     """
 
-    auto_class: ClassVar[str]
-    peft_type: ClassVar[str]
-    pretokenized: ClassVar[bool]
-    padding: ClassVar[Mapping[str, int]]
-    eval_only: ClassVar[Sequence[str]]
+    pretokenized: ClassVar[bool] = False
+    padding: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    eval_only: ClassVar[Sequence[str]] = ()
+    unencoded: ClassVar[Sequence[str]] = ()
+
+    @property
+    def auto_class(self) -> str:
+        """Return the name of the transformers auto class that builds the model."""
+
+    @property
+    def peft_type(self) -> str:
+        """Return peft's name of the task."""
 
     @property
     def name(self) -> str:
@@ -87,34 +94,66 @@ class Task(Protocol):
     def monitor(self) -> str:
         """Return the validation metric that picks the best checkpoint."""
 
+    @property
+    def architectures(self) -> Sequence[str] | None:
+        """Return the kinds of backbone that the task has a head for; None for any."""
+
+    # Rows ---------------------------------------------------------------------------------------------------------
+
     def read(self, table: Table) -> Table:
         """Return the table with canonical columns, each row checked."""
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with its label names, taken from the training rows where they were not given."""
+        return self
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError where a row has a label that the task does not know."""
 
     def stratum(self, row: Row) -> Hashable:
         """Return what a cut into splits balances, or None."""
+        return None
 
     def group(self, row: Row) -> Hashable:
         """Return what a cut into splits keeps together, or None."""
+        return None
+
+    # Features -----------------------------------------------------------------------------------------------------
+
+    def with_backbone(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> Self:
+        """Return the task with what features, steps and predictions need to know of the backbone.
+
+        Raises:
+            ConfigError: The backbone lacks something, such as a token that masks others.
+        """
+        return self
 
     def head_config(self) -> dict[str, Any]:
         """Return the model configuration that the head needs, such as ``num_labels``."""
+        return {}
 
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
-    ) -> dict[str, list]:
-        """Return features of a batch of examples; column ``example`` says which example each belongs to."""
+    ) -> dict[str, list[Any]]:
+        """Return features of a batch of examples.
+
+        Column ``example`` says which example each belongs to, ``truncated`` whether it lost tokens. ``length`` is what
+        batches are sorted and budgeted by; without it that is the number of input ids.
+        """
+
+    # Steps --------------------------------------------------------------------------------------------------------
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
         """Run the model on a batch."""
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
         """Return a small picklable piece of evidence for each feature."""
+
+    # Examples -----------------------------------------------------------------------------------------------------
+
+    def tuned(self, metrics: Mapping[str, float]) -> Self:
+        """Return the task with what its decisions take from the validation metrics, such as a threshold."""
+        return self
 
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
         """Put the evidence of all features together into one prediction for each example that has any."""
@@ -124,6 +163,7 @@ class Task(Protocol):
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
         """Return finer tables, such as one row per class; may be empty."""
+        return {}
 
 
 def model_inputs(batch: Batch) -> dict[str, Tensor]:

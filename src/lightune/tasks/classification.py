@@ -18,6 +18,7 @@ from lightune.tasks.base import (
     Columns,
     Output,
     Prediction,
+    Task,
     label_config,
     model_inputs,
     refuse_unknown_labels,
@@ -27,7 +28,7 @@ from lightune.tasks.texts import encode_texts, read_texts
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """One label out of several for each example.
 
     Smoothing, weights and focusing belong to training: the loss of an evaluation is the plain cross entropy, so that it
@@ -56,9 +57,6 @@ class Classification:
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
-    pretokenized: ClassVar[bool] = False
-    padding: ClassVar[Mapping[str, int]] = {}
-    eval_only: ClassVar[Sequence[str]] = ()
     unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma")
 
     def read(self, table: Table) -> Table:
@@ -88,10 +86,6 @@ class Classification:
     def stratum(self, row: Row) -> Hashable:
         """Return the label: every split gets its share of each."""
         return row["label"]
-
-    def group(self, row: Row) -> Hashable:
-        """Return None: every example stands alone."""
-        return None
 
     def head_config(self) -> dict[str, Any]:
         """Return the label names for the model's configuration."""

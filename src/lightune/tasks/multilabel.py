@@ -19,6 +19,7 @@ from lightune.tasks.base import (
     Columns,
     Output,
     Prediction,
+    Task,
     label_config,
     model_inputs,
     refuse_unknown_labels,
@@ -28,7 +29,7 @@ from lightune.tasks.texts import encode_texts, read_texts
 
 
 @dataclass(frozen=True)
-class MultiLabelClassification:
+class MultiLabelClassification(Task):
     """Any number of labels for each example, each decided by itself.
 
     Args:
@@ -56,9 +57,6 @@ class MultiLabelClassification:
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
-    pretokenized: ClassVar[bool] = False
-    padding: ClassVar[Mapping[str, int]] = {}
-    eval_only: ClassVar[Sequence[str]] = ()
     unencoded: ClassVar[Sequence[str]] = ("threshold", "class_weights", "focal_gamma")
 
     def read(self, table: Table) -> Table:
@@ -101,10 +99,6 @@ class MultiLabelClassification:
     def stratum(self, row: Row) -> Hashable:
         """Return the labels together: every split gets its share of each combination."""
         return tuple(sorted(row["label"]))
-
-    def group(self, row: Row) -> Hashable:
-        """Return None: every example stands alone."""
-        return None
 
     def head_config(self) -> dict[str, Any]:
         """Return the label names for the model's configuration."""

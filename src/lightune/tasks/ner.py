@@ -17,6 +17,7 @@ from lightune.tasks.base import (
     Columns,
     Output,
     Prediction,
+    Task,
     canonical,
     label_config,
     model_inputs,
@@ -29,7 +30,7 @@ _NO_WORD = -1
 
 
 @dataclass(frozen=True)
-class EntityRecognition:
+class EntityRecognition(Task):
     """Tags such as ``B-PER``, one a word; the first piece of a word carries its tag.
 
     Args:
@@ -81,10 +82,6 @@ class EntityRecognition:
     def stratum(self, row: Row) -> Hashable:
         """Return whether the sentence has an entity at all."""
         return any(tag != OUTSIDE for tag in row["tags"])
-
-    def group(self, row: Row) -> Hashable:
-        """Return None: every sentence stands alone."""
-        return None
 
     def head_config(self) -> dict[str, Any]:
         """Return the tag names for the model's configuration."""

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,13 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.metrics.qa import exact_match, f1
-from lightune.tasks.base import Batch, Columns, Output, Prediction, canonical, model_inputs, require_text
+from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
 
 _NOT_CONTEXT = -1
 
 
 @dataclass(frozen=True)
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """The answer to a question as a span of a passage, in SQuAD's form.
 
     A long passage becomes several windows that overlap by `stride` tokens; each window is a feature. The answer of an
@@ -43,7 +43,6 @@ class QuestionAnswering:
 
     auto_class: ClassVar[str] = "AutoModelForQuestionAnswering"
     peft_type: ClassVar[str] = "QUESTION_ANS"
-    pretokenized: ClassVar[bool] = False
     padding: ClassVar[Mapping[str, int]] = {"char_starts": _NOT_CONTEXT, "char_ends": _NOT_CONTEXT}
     eval_only: ClassVar[Sequence[str]] = ("char_starts", "char_ends")
 
@@ -56,24 +55,9 @@ class QuestionAnswering:
             row["answers"] = _checked_answers(row, read.locate(index))
         return read
 
-    def with_labels(self, train: Table) -> Self:
-        """Return the task itself: spans need no label names."""
-        return self
-
-    def check_labels(self, table: Table) -> None:
-        """Check nothing: spans need no label names."""
-
-    def stratum(self, row: Row) -> Hashable:
-        """Return None: nothing to balance."""
-        return None
-
     def group(self, row: Row) -> Hashable:
         """Return the passage: its questions stay in one split."""
         return row["context"]
-
-    def head_config(self) -> dict[str, Any]:
-        """Return nothing: every question-answering head has two outputs a token."""
-        return {}
 
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
@@ -136,10 +120,6 @@ class QuestionAnswering:
         """Return exact match and F1 as SQuAD defines them, from 0 to 1."""
         total = max(len(predictions), 1)
         return {key: sum(p.scores[key] for p in predictions) / total for key in ("exact_match", "f1")}
-
-    def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
-        """Return nothing finer."""
-        return {}
 
 
 def best_spans(start: Tensor, end: Tensor, inside: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:

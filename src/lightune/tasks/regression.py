@@ -1,7 +1,7 @@
 """Regression: a number for a text, or for a pair of texts."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,12 +13,12 @@ from transformers import PreTrainedTokenizerBase
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.metrics.regression import regression_metrics
-from lightune.tasks.base import Batch, Columns, Output, Prediction, model_inputs
+from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
 from lightune.tasks.texts import encode_texts, read_texts
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Task):
     """One number for each example, such as how close two sentences are in meaning.
 
     The head's output is the number itself, in the data's unit, so that the saved model says what it means.
@@ -37,9 +37,6 @@ class Regression:
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
-    pretokenized: ClassVar[bool] = False
-    padding: ClassVar[Mapping[str, int]] = {}
-    eval_only: ClassVar[Sequence[str]] = ()
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and score (a finite float)."""
@@ -61,17 +58,6 @@ class Regression:
                 "regression needs different ones; is task.columns.score the right column?",
             )
         return self
-
-    def check_labels(self, table: Table) -> None:
-        """Check nothing: any number is a possible one."""
-
-    def stratum(self, row: Row) -> Hashable:
-        """Return None: nothing to balance."""
-        return None
-
-    def group(self, row: Row) -> Hashable:
-        """Return None: every example stands alone."""
-        return None
 
     def head_config(self) -> dict[str, Any]:
         """Return the configuration of a head with one output."""
@@ -100,10 +86,6 @@ class Regression:
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return Pearson's and Spearman's correlation, and the mean squared and absolute error."""
         return regression_metrics([p.prediction for p in predictions], [p.target for p in predictions])
-
-    def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
-        """Return nothing finer."""
-        return {}
 
 
 def _number(value: Any, place: str, column: str | None) -> float:
