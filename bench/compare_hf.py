@@ -52,6 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--epochs", type=int, help="instead of the job's own number, for a quick look")
+    parser.add_argument("--steps", type=int, help="train one epoch of so many steps: what is compared is evaluation")
     parser.add_argument("--eval-batch-size", type=int, default=32)
     parser.add_argument("--output", type=Path, default=Path("runs/compare_hf.jsonl"), help="JSON lines, one a run")
     parser.add_argument("--table", action="store_true", help="print the table of what is finished and run nothing")
@@ -73,7 +74,8 @@ def wanted(options: argparse.Namespace) -> Iterator[Run]:
     for job in options.jobs:
         for peft in options.peft:
             for seed in options.seeds:
-                yield Run(job, peft, seed, options.epochs or JOBS[job].epochs, options.eval_batch_size)
+                epochs = 1 if options.steps else options.epochs or JOBS[job].epochs
+                yield Run(job, peft, seed, epochs, options.eval_batch_size, options.steps)
 
 
 def measured(command: list[str], log: Path) -> dict[str, float]:

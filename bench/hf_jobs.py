@@ -87,6 +87,7 @@ class Run:
     seed: int
     epochs: int
     eval_batch_size: int
+    steps: int | None = None
 
     @property
     def settings(self) -> Job:
@@ -106,6 +107,7 @@ class Run:
             "eval_batch_size": self.eval_batch_size,
             "max_length": job.max_length,
             "lr": job.lr[self.peft],
+            **({} if self.steps is None else {"steps": self.steps}),
         }
 
 
@@ -166,6 +168,7 @@ def lightune_command(run: Run, files: dict[str, Path], folder: Path) -> list[str
         "optimizer.weight_decay": 0.01,
         "scheduler.warmup": 0.1,
         "trainer.max_epochs": run.epochs,
+        **({} if run.steps is None else {"trainer.limit_train_batches": run.steps}),
         "seed": run.seed,
         "paths.cache": str(folder / "cache"),  # empty: encoding is part of every run's total time
         "run_dir": str(folder / "run"),
@@ -182,6 +185,7 @@ def hf_command(run: Run, files: dict[str, Path], folder: Path) -> list[str]:
         **{split: str(path) for split, path in files.items()},
         **{name.replace("_", "-"): column for name, column in job.columns.items()},
         "epochs": run.epochs,
+        **({} if run.steps is None else {"steps": run.steps}),
         "batch-size": job.batch_size,
         "eval-batch-size": run.eval_batch_size,
         "max-length": job.max_length,

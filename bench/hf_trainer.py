@@ -50,8 +50,8 @@ LIBRARIES = ("transformers", "torch", "peft", "datasets", "accelerate", "tokeniz
 HEADS = ("classifier", "qa_outputs")
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words that are given instead."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--task", required=True, choices=["qa", "classification", "ner"])
     for split in ("train", "val", "test"):
@@ -62,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="folder of the backbone; MiniLM from its package by default")
     parser.add_argument("--peft", required=True, choices=["lora", "full"])
     parser.add_argument("--epochs", required=True, type=int)
+    parser.add_argument("--steps", type=int, default=-1, help="end after so many steps, whatever --epochs says")
     parser.add_argument("--batch-size", required=True, type=int)
     parser.add_argument("--eval-batch-size", type=int, default=32)
     parser.add_argument("--lr", required=True, type=float)
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-length", required=True, type=int, help="tokens per feature")
     parser.add_argument("--limit", type=int, help="use only the first so many rows of each split, for a quick look")
     parser.add_argument("--output", required=True, type=Path)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 class Clock(TrainerCallback):
@@ -145,6 +146,7 @@ def training_arguments(options: argparse.Namespace, monitor: str, folder: str) -
     return TrainingArguments(
         output_dir=folder,
         num_train_epochs=options.epochs,
+        max_steps=options.steps,
         per_device_train_batch_size=options.batch_size,
         per_device_eval_batch_size=options.eval_batch_size,
         learning_rate=options.lr,

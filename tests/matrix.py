@@ -38,8 +38,17 @@ class Row:
         return "-".join((self.task, self.model, self.peft))
 
 
+# Tasks of one text or two, which encoders and decoders have a head for; and those of language models.
 TASKS = ("qa", "classification", "multilabel", "regression", "ner")
 TINY = ("tiny", "tiny-decoder")
+LANGUAGE = {
+    "clm": (("tiny-decoder",), ()),
+    "mlm": (("tiny",), ()),
+    "prefix_lm": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
+    "summarization": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
+    "instruct": (("tiny-decoder",), ("task.max_target_length=32",)),
+    "translation": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
+}
 METHODS = ("full", "lora")
 
 # Without training the tokens of a tiny backbone look alike; spread out they are something to learn from.
@@ -47,6 +56,17 @@ SPREAD = ("+model.config.initializer_range=0.2",)
 
 ROWS = (
     *(Row(*names, SPREAD) for names in product(TASKS, TINY, METHODS)),
+    *(
+        # T5 spreads them out by itself.
+        Row(
+            task,
+            model,
+            peft,
+            (*(("optimizer.lr=3e-2",) if "seq2seq" in model else (*SPREAD, "optimizer.lr=1e-2")), *extra),
+        )
+        for task, (models, extra) in LANGUAGE.items()
+        for model, peft in product(models, METHODS)
+    ),
     # A pretrained backbone: what is frozen comes from files, and a checkpoint holds only what was trained.
     Row("ner", "minilm", "lora", ("data.max_length=32",)),
 )

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightune.losses import IGNORED, binary_cross_entropy, cross_entropy, span_cross_entropy
+from lightune.losses import (
+    IGNORED,
+    binary_cross_entropy,
+    cross_entropy,
+    sequence_cross_entropy,
+    span_cross_entropy,
+)
 
 
 def reference(
@@ -202,3 +208,28 @@ def test_span_loss_in_bfloat16_is_computed_in_float32() -> None:
     expected = (reference(low[0], starts)[0] + reference(low[1], ends)[0]) / 2
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_sequences_agree_with_numpy(shift: bool, smoothing: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits = 3 * torch.randn(3, 5, 7, generator=generator)
+    labels = torch.randint(0, 7, (3, 5), generator=generator)
+    labels[0, :3] = labels[2] = IGNORED
+    sums, counts = sequence_cross_entropy(logits, labels, shift=shift, label_smoothing=smoothing)
+    for row in range(3):
+        scores, targets = (logits[row, :-1], labels[row, 1:]) if shift else (logits[row], labels[row])
+        expected, count = reference(scores, targets, smoothing)
+        assert float(sums[row]) == pytest.approx(expected, rel=1e-5)
+        assert int(counts[row]) == count
+    assert sums.dtype == torch.float32
+
+
+def test_sequences_without_any_target_have_a_gradient_of_zeros() -> None:
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    sums, counts = sequence_cross_entropy(logits, torch.full((2, 3), IGNORED), shift=True)
+    sums.sum().backward()
+    assert counts.tolist() == sums.tolist() == [0, 0]
+    assert logits.grad is not None
+    assert not logits.grad.any()

@@ -16,8 +16,8 @@ import lightune.run
 from lightune import assemble, checkpoint_card
 from lightune.assemble import Experiment
 from lightune.checkpoint import digest, load_weights
+from lightune.cli import metric_mode
 from lightune.instantiate import as_config
-from lightune.tasks.base import model_inputs
 from tests import running
 from tests.matrix import ROWS, Row
 
@@ -140,8 +140,9 @@ def test_the_value_of_a_run_is_the_best_checkpoints(trained: Trained) -> None:
     card = checkpoint_card.read(trained.folder / "checkpoints" / "best.ckpt")
     found = running.metrics(trained.folder)
     assert trained.value == found[monitor] == card["metrics"][monitor]
-    assert trained.value == pytest.approx(max(logged.values()), abs=1e-6)
-    assert found["best/step"] == card["step"] == next(s for s in logged if logged[s] == max(logged.values())) + 1
+    best = (max if metric_mode(monitor) == "max" else min)(logged.values())
+    assert trained.value == pytest.approx(best, rel=1e-6, abs=1e-6)  # the history has six digits
+    assert found["best/step"] == card["step"] == next(s for s in logged if logged[s] == best) + 1
     assert found["best/epoch"] == found["best/step"] - 1  # one step an epoch, epochs counted from 0
 
 
@@ -165,21 +166,21 @@ def test_an_evaluation_reproduces_the_runs_numbers(trained: Trained, split: str,
 @pytest.mark.parametrize("batches", ["data.eval_batch_size=3", "data.tokens_per_batch=200"])
 def test_the_batches_of_an_evaluation_leave_its_numbers_alone(trained: Trained, batches: str, tmp_path: Path) -> None:
     found = running.evaluate(trained.folder / "checkpoints" / "best.ckpt", tmp_path / "eval", batches)
-    assert running.metrics(found, "test/") == pytest.approx(
-        running.metrics(trained.folder, "test/"), rel=1e-5, abs=1e-6
-    )
+    expected = running.metrics(trained.folder, "test/")
+    # A perplexity of millions, as a model of random weights has it, multiplies what a loss is off by.
+    tolerance = 1e-4 if "test/perplexity" in expected else 1e-5
+    assert running.metrics(found, "test/") == pytest.approx(expected, rel=tolerance, abs=1e-6)
     ours, theirs = running.predictions(found), running.predictions(trained.folder)
     for one, other in zip(ours, theirs, strict=True):
-        number = isinstance(one["prediction"], float)  # the same but for rounding; labels, texts and tags are equal
-        assert one["prediction"] == (pytest.approx(other["prediction"], abs=1e-5) if number else other["prediction"])
+        same = other["prediction"]  # labels, texts and tags are equal, numbers the same but for rounding
+        assert one["prediction"] == (pytest.approx(same, rel=tolerance, abs=1e-5) if isinstance(same, float) else same)
 
 
 def _logits(model: nn.Module, experiment: Experiment) -> list[Tensor]:
     encoded = experiment.data.splits["test"]
     batch = experiment.data.collate([encoded.features[i] for i in range(SIZES["test"])])
     with torch.no_grad():
-        output = model.eval()(**model_inputs(batch))
-    return [output[name] for name in output if "logits" in name]
+        return list(experiment.task.step(model.eval(), batch).logits)
 
 
 def test_the_model_folder_loads_elsewhere_with_the_same_logits(
@@ -220,7 +221,9 @@ def test_only_what_is_declared_changes(trained: Trained) -> None:
     changed = {name for name in before.keys() & after.keys() if not torch.equal(before[name], after[name])}
     assert changed == declared
     if trained.row.peft == "lora":
-        assert all("lora_" in name or "modules_to_save" in name for name in declared)
+        # A language-model head that shares the embeddings has a bias of its own.
+        own = ("lora_", "modules_to_save", "cls.predictions.bias")
+        assert all(any(part in name for part in own) for name in declared)
     # What a checkpoint leaves out is told by its digest.
     assert trained.row.random_backbone == (before.keys() <= after.keys())
     card = checkpoint_card.read(trained.folder / "checkpoints" / "last.ckpt")

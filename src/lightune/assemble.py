@@ -91,10 +91,13 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     task = task.with_backbone(config, tokenizer)
     preflight.check_fit(task, backbone, adaptation, config)
     preflight.check_monitors(task, _watched(cfg))
+    preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
-    splits = _features(cfg, task, tables, tokenizer, config)
-    data = _data(cfg, task, splits, tokenizer)
+    longest = min(cfg.data.max_length, _positions(config))
+    cache = Path(cfg.paths.cache).expanduser()
+    splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in tables.items()}
+    data = _data(cfg, task, splits, tokenizer, longest)
     if "train" in need:
         preflight.check_schedule(optimizer, scheduler, preflight.planned_steps(trainer, data)[1])
     model = _adapted(cfg, task, backbone, adaptation, config)
@@ -158,28 +161,22 @@ def _watched(cfg: DictConfig) -> dict[str, str]:
     return {name: str(node["monitor"]) for name, node in nodes.items() if node and node.get("monitor")}
 
 
-def _features(
-    cfg: DictConfig,
-    task: Task,
-    tables: Mapping[str, Table],
-    tokenizer: PreTrainedTokenizerBase,
-    config: PretrainedConfig,
-) -> dict[str, EncodedSplit]:
-    longest = min(cfg.data.max_length, _positions(config))
-    cache = Path(cfg.paths.cache).expanduser()
-    return {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in tables.items()}
-
-
 def _positions(config: PretrainedConfig) -> int:
     """Return how many tokens the model can take; RoBERTa-like models keep two positions for padding."""
+    config = getattr(config, "encoder", config)  # of a pair
     positions = getattr(config, "max_position_embeddings", None) or 10**6
     return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
 
 
 def _data(
-    cfg: DictConfig, task: Task, splits: Mapping[str, EncodedSplit], tokenizer: PreTrainedTokenizerBase
+    cfg: DictConfig, task: Task, splits: Mapping[str, EncodedSplit], tokenizer: PreTrainedTokenizerBase, longest: int
 ) -> DataModule:
-    pads = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id, **task.padding}
+    pads = {
+        "input_ids": tokenizer.pad_token_id,
+        "token_type_ids": tokenizer.pad_token_type_id,
+        "segments": 0,
+        **task.padding,
+    }
     return DataModule(
         splits,
         Collate(pads, cfg.data.pad_to_multiple_of),
@@ -191,6 +188,7 @@ def _data(
         seed=cfg.seed,
         eval_only=tuple(task.eval_only),
         limit=cfg.trainer.limit_train_batches,
+        pack=longest if cfg.data.packing else None,
     )
 
 

@@ -20,6 +20,9 @@ from lightune.keys import SPLITS
 Rule = Callable[[DictConfig], Iterator[ConfigError]]
 
 
+_OFFLINE = {"encoder": "minilm", "decoder": "smollm2", "encoder-decoder": "minilm-seq2seq"}  # backbones by kind
+
+
 def check(cfg: DictConfig, multirun: bool = False) -> None:
     """Refuse a configuration that cannot work.
 
@@ -55,9 +58,11 @@ def architecture_error(task: str, takes: Iterable[str] | None, architecture: str
     """Return why a task cannot use an architecture; None where it can, or either side does not say."""
     if takes is None or architecture is None or architecture in takes:
         return None
+    article = "a" if architecture == "decoder" else "an"
+    examples = " or ".join(f"model={_OFFLINE[kind]} ({kind})" for kind in takes if kind in _OFFLINE)
     return ConfigError(
-        f"task={task} does not work on an {architecture} model: it needs one of {', '.join(takes)}",
-        "choose another backbone, e.g. model=minilm (encoder) or model=smollm2 (decoder)",
+        f"task={task} does not work on {article} {architecture} model: it needs one of {', '.join(takes)}",
+        f"choose another backbone, e.g. {examples}",
     )
 
 

@@ -28,7 +28,7 @@ from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
-_SMALL_IS_GOOD = frozenset(("loss", "perplexity", "mse", "mae", "ece"))  # as a word of a metric's name
+_SMALL_IS_GOOD = frozenset(("loss", "perplexity", "bits", "ter", "mse", "mae", "ece"))  # as a word of a metric's name
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
 

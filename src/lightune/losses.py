@@ -57,6 +57,34 @@ def cross_entropy(
     return loss, counted.sum()
 
 
+def sequence_cross_entropy(
+    logits: Tensor, labels: Tensor, *, shift: bool = False, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the summed cross entropy and the number of targets of each sequence.
+
+    Only the positions that have a target are turned into float32, so memory grows with the targets rather than with
+    the length of the batch.
+
+    Args:
+        logits: Unnormalised scores, ``(batch, length, vocabulary)``.
+        labels: Token ids, `IGNORED` where there is no target, ``(batch, length)``.
+        shift: Whether a position predicts the next one's label, as in decoders; else its own.
+        label_smoothing: As in `cross_entropy`.
+
+    Returns:
+        The sums in float32 and the counts in int64, ``(batch,)`` each.
+    """
+    if shift:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
+    loss = functional.cross_entropy(
+        logits[rows, columns].float(), labels[rows, columns], reduction="none", label_smoothing=label_smoothing
+    )
+    # Put back in their places and summed there: adding them up by row index would take any order on a GPU.
+    placed = loss.new_zeros(labels.shape).index_put((rows, columns), loss)
+    return placed.sum(1), (labels != IGNORED).sum(1)
+
+
 def binary_cross_entropy(
     logits: Tensor, targets: Tensor, *, positive_weight: Tensor | None = None, focal_gamma: float = 0.0
 ) -> tuple[Tensor, Tensor]:

@@ -12,10 +12,11 @@ from transformers import PretrainedConfig
 
 from lightune import check
 from lightune.adapt import Adaptation
+from lightune.adapt.targets import fresh_modules
 from lightune.data.module import DataModule
 from lightune.errors import ConfigError, nearest
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of
+from lightune.models.backbone import architecture_of, head_parameters
 from lightune.tasks.base import Task
 
 
@@ -39,9 +40,8 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
         ConfigError: They do not go together.
     """
     skeleton = backbone.skeleton(task.auto_class, config)
-    head = [name for name, _ in skeleton.named_children() if name != skeleton.base_model_prefix]
-    adaptation.check(skeleton, head)
-    fresh = {name for name, _ in skeleton.named_parameters() if name.startswith(tuple(f"{part}." for part in head))}
+    fresh = head_parameters(skeleton)
+    adaptation.check(skeleton, fresh_modules(skeleton, fresh))
     with suppress(RuntimeError):  # what a method computes from weights cannot be tried where there are none
         adaptation.apply(skeleton, fresh, task.peft_type)
 
@@ -65,6 +65,14 @@ def check_monitors(task: Task, watched: Mapping[str, str]) -> None:
     for name, metric in watched.items():
         if metric.startswith("val/") and metric not in known:
             raise ConfigError(f"callbacks.{name}.monitor={metric}: no such metric is logged", nearest(metric, known))
+
+
+def check_packing(task: Task, packing: bool) -> None:
+    """Raise ConfigError where features are to share rows and the task cannot keep them apart."""
+    if packing and not task.packable:
+        raise ConfigError(
+            f"data.packing=true: features of task={task.name} cannot share a row", "leave it out: data.packing=false"
+        )
 
 
 def check_schedule(optimizer: Callable[..., Any], scheduler: Callable[..., Any], steps: float) -> None:

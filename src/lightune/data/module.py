@@ -1,7 +1,7 @@
 """The one LightningDataModule: it knows loaders and ranks, never a task's name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from lightune.data.batching import Share, budgeted_batches, evaluation_batches, training_batches
 from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
+from lightune.data.packing import Packed, best_fit
 
 
 class DataModule(LightningDataModule):
@@ -28,6 +29,7 @@ class DataModule(LightningDataModule):
         seed: Of the data order.
         eval_only: Columns that training does not read.
         limit: Batches of an epoch (whole number) or share of them (up to 1.0), as Lightning's ``limit_train_batches``.
+        pack: Tokens of a row into which training features are packed; None keeps one feature a row.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         eval_only: tuple[str, ...] = (),
         limit: float = 1.0,
+        pack: int | None = None,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -54,6 +57,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.eval_only = eval_only
         self.limit = limit
+        self.pack = pack
         self._training: PlannedLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
@@ -64,12 +68,24 @@ class DataModule(LightningDataModule):
 
     def plan(self, share: Share) -> Callable[[int], list[list[int]]]:
         """Return the training plan of a rank: epoch → its micro-batches."""
-        lengths = self.splits["train"].lengths
+        lengths = self.row_lengths
         if self.tokens_per_batch is not None:
             return lambda epoch: budgeted_batches(
                 lengths, tokens=self.tokens_per_batch or 0, share=share, seed=self.seed, epoch=epoch
             )
         return partial(self._fixed_size, lengths, share)
+
+    @cached_property
+    def rows(self) -> list[list[int]]:
+        """Which training features share a row, where they are packed."""
+        lengths = self.splits["train"].lengths
+        return best_fit(lengths, self.pack) if self.pack is not None else [[i] for i in range(len(lengths))]
+
+    @cached_property
+    def row_lengths(self) -> Sequence[int]:
+        """Tokens of each training row."""
+        lengths = self.splits["train"].lengths
+        return lengths if self.pack is None else [sum(lengths[i] for i in row) for row in self.rows]
 
     def _fixed_size(self, lengths: Sequence[int], share: Share, epoch: int) -> list[list[int]]:
         return training_batches(
@@ -83,13 +99,15 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> PlannedLoader:
         """Return this rank's shuffled, length-bucketed batches."""
-        features = self.splits["train"].features.remove_columns(
-            [c for c in (*self.eval_only, "example") if c in self.splits["train"].features.column_names]
-        )
+        features = self.splits["train"].features
+        unread = [column for column in (*self.eval_only, "example") if column in features.column_names]
+        dataset: Any = features.remove_columns(unread)
+        if self.pack is not None:
+            dataset = Packed(dataset, self.rows, [c for c in dataset.column_names if c in self.collate.pads])
         plan = self.plan(_share())
         batches = len(plan(0))
         loader = PlannedLoader(
-            features,
+            dataset,
             plan,
             self.collate,
             self.num_workers,

@@ -15,7 +15,9 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from lightune.errors import ConfigError, nearest
 from lightune.models.gguf import converted
+from lightune.models.pairs import paired
 
+_GENERATION_KEYS = ("decoder_start_token_id", "forced_eos_token_id")  # read from a configuration, but no default of it
 _CAUSAL_PREFIXES = ("model", "transformer")  # what language models call their backbone
 
 
@@ -29,6 +31,7 @@ class Backbone:
         package: Installed package that carries the weights; used instead of `path` where it is installed.
         folder: Where the weights lie in that package.
         gguf_file: GGUF file in that folder; it is converted once.
+        paired: Whether this encoder's weights start both sides of an encoder-decoder; it is put together once.
         config: Changes to the model's configuration; a ``model_type`` in it starts a new configuration.
         pretrained: Whether weights are loaded; else they are random.
         lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
@@ -41,6 +44,7 @@ class Backbone:
     package: str | None = None
     folder: str | None = None
     gguf_file: str | None = None
+    paired: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = True
     lr: Mapping[str, float] = field(default_factory=dict)
@@ -51,11 +55,10 @@ class Backbone:
     def location(self) -> str:
         """The folder that is read, or the Hub name where no package carries the weights."""
         folder = self._package_folder()
-        if folder is None:
-            return self.path
-        if self.gguf_file:
+        if folder is not None and self.gguf_file:
             return str(converted(folder / self.gguf_file, self.cache.expanduser()))
-        return str(folder)
+        place = self.path if folder is None else str(folder)
+        return str(paired(place, self.cache.expanduser())) if self.paired else place
 
     def _package_folder(self) -> Path | None:
         spec = importlib.util.find_spec(self.package) if self.package else None
@@ -191,7 +194,7 @@ def architecture_of(config: PretrainedConfig) -> str:
 
 def _refuse_unknown(own: Mapping[str, Any], config: PretrainedConfig) -> None:
     for key in own:
-        if not hasattr(config, key):
+        if not hasattr(config, key) and key not in _GENERATION_KEYS:
             raise ConfigError(
                 f"model.config.{key}: the configuration of {config.model_type} models has no such key",
                 nearest(key, config.to_dict()),
@@ -216,9 +219,17 @@ def _none_loaded(model: PreTrainedModel, info: Mapping[str, Any]) -> bool:
 
 
 def head_parameters(model: PreTrainedModel) -> set[str]:
-    """Return the names of the parameters that a model has beside its backbone."""
-    prefix = f"{model.base_model_prefix}."
-    return {name for name, _ in model.named_parameters() if not name.startswith(prefix)}
+    """Return the names of the parameters that a model has beside its backbone.
+
+    A model that has no part of the backbone's name is a backbone itself, all but what turns its states into words. A
+    head that shares the tensor of the embeddings is no parameter of its own.
+    """
+    names = {name for name, _ in model.named_parameters()}
+    if hasattr(model, model.base_model_prefix):
+        return {name for name in names if not name.startswith(f"{model.base_model_prefix}.")}
+    output = model.get_output_embeddings()
+    heads = [name for name, module in model.named_modules() if module is output and output is not None]
+    return {name for name in names if name.startswith(tuple(f"{head}." for head in heads))}
 
 
 def _reading(path: str, reader: Any, location: str, **options: Any) -> Any:

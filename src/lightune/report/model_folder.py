@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -86,11 +87,26 @@ def write(
     saved.save_pretrained(unfinished, **({"save_original_format": False} if renamed else {}))
     saved.config.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    if isinstance(model, PeftModel) and not pretrained:
-        _write_backbone(model, unfinished, folder)
+    if isinstance(model, PeftModel):
+        _add_loose_parameters(model, unfinished / "adapter_model.safetensors")
+        if not pretrained:
+            _write_backbone(model, unfinished, folder)
     (unfinished / "README.md").write_text(_card(model, task, base, metrics, pretrained), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
+
+
+def _add_loose_parameters(model: PeftModel, path: Path) -> None:
+    """Add what is trained in full without being a whole module, such as the bias of a tied language-model head.
+
+    peft leaves it out when it writes an adapter, and puts it in its place when it reads one.
+    """
+    kept = load_file(path)
+    adapter = f".{model.active_adapter}."
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    loose = {name: p.detach().cpu() for name, p in trained.items() if adapter not in f"{name}." and name not in kept}
+    if loose:
+        save_file({**kept, **loose}, path, metadata={"format": "pt"})
 
 
 def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:

@@ -70,12 +70,14 @@ class Task(Protocol):
         pretokenized: Whether the tokenizer is given lists of words.
         padding: Column → what fills it up in a batch.
         eval_only: Columns that training does not read.
+        packable: Whether several features may share a row, kept apart by the task's steps as ``segments`` says.
         unencoded: Settings that do not change the features, so that a sweep over them encodes once.
     """
 
     pretokenized: ClassVar[bool] = False
     padding: ClassVar[Mapping[str, int]] = MappingProxyType({})
     eval_only: ClassVar[Sequence[str]] = ()
+    packable: ClassVar[bool] = False
     unencoded: ClassVar[Sequence[str]] = ()
 
     @property
@@ -109,6 +111,7 @@ class Task(Protocol):
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError where a row has a label that the task does not know."""
+        return
 
     def stratum(self, row: Row) -> Hashable:
         """Return what a cut into splits balances, or None."""
