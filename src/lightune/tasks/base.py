@@ -109,6 +109,7 @@ class Task(Protocol):
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError where a row has a label that the task does not know."""
+        return
 
     def stratum(self, row: Row) -> Hashable:
         """Return what a cut into splits balances, or None."""
