@@ -136,6 +136,22 @@ def test_what_is_typed_wins_over_a_preset() -> None:
     assert (cfg.seed, cfg.trainer.max_epochs, cfg.task.name, cfg.name) == (5, 9, "ner", "example")
 
 
+@pytest.mark.parametrize(
+    ("preset", "task", "path", "size", "epochs"),
+    [("squad", "qa", "rajpurkar/squad", 32, 3), ("squad_v2", "qa_v2", "rajpurkar/squad_v2", 48, 2)],
+)
+def test_the_presets_of_squad_read_the_hub_or_files(preset: str, task: str, path: str, size: int, epochs: int) -> None:
+    hub = composed(f"experiment={preset}")
+    files = composed(f"experiment={preset}", "data=files", f"data.train={__file__}")
+    assert hub.data.source.path == path
+    assert files.data.source.train == __file__
+    for cfg in (hub, files):
+        check(cfg)
+        assert (cfg.name, cfg.task.name, cfg.data.batch_size, cfg.trainer.max_epochs) == (preset, task, size, epochs)
+        assert cfg.task.no_answer == (task == "qa_v2")
+        assert cfg.task.columns == composed("task=qa").task.columns
+
+
 def test_several_loggers_and_callbacks_can_be_named() -> None:
     cfg = composed("logger=[csv,tensorboard,wandb]", "callbacks=[best,last]")
     assert set(cfg.logger) == {"csv", "tensorboard", "wandb"}

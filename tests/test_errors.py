@@ -115,6 +115,9 @@ VALUES = {
         "callbacks.early_stopping.monitor=val/f2", ("callbacks.early_stopping.monitor=val/f2", "'val/f1'")
     ),
     "a callback's value": Case("callbacks.early_stopping.mode=maxi", ("callbacks.early_stopping", "min, max")),
+    "a threshold of nothing": Case(
+        "task.no_answer_threshold=1", ("task.no_answer_threshold=1: every question", "task.no_answer=true")
+    ),
     "no folder": Case("run_dir=null", ("run_dir=null: a run needs a folder", "run_dir=<folder>")),
     "a run in the folder": Case(
         "run_dir='my old run'", ("a run lies there already", "'resume="), files={"my old run/config.yaml": "seed: 1\n"}
@@ -219,6 +222,16 @@ FILES = {
         "data=files data.train=qa.jsonl",
         ("qa.jsonl, line 2: the answer 'Rhine' does not stand in the context", "mend it"),
         {"qa.jsonl": lines({**QA, "answers": "Seine"}, {**QA, "answers": "Rhine"})},
+    ),
+    "no answer": Case(
+        "data=files data.train=qa.jsonl",
+        ("qa.jsonl, line 2: the question has no answer", "task.no_answer=true"),
+        {"qa.jsonl": lines({**QA, "answers": "Seine"}, {**QA, "answers": {"text": [], "answer_start": []}})},
+    ),
+    "no answer, and not impossible": Case(
+        "task=qa_v2 data=files data.train=qa.jsonl",
+        ("qa.jsonl, line 1: is_impossible is false, and the question has no answer", "set is_impossible to true"),
+        {"qa.jsonl": lines({**QA, "answers": "", "is_impossible": False})},
     ),
     "tags of another length": Case(
         "task=ner data=files data.train=ner.jsonl",

@@ -50,6 +50,11 @@ DATA_SETS = {
         {split: f"squad/{split}.json" for split in ("train", "val", "test")},
         {"train": 5820, "val": 819, "test": 851},
     ),
+    "squad_v2": DataSet(
+        "qa_v2",
+        {split: f"squad_v2/{split}.json" for split in ("train", "val")},
+        {"train": 3988, "val": 1746},
+    ),
     "banking77": DataSet(
         "classification",
         {split: f"banking77/{split}.csv" for split in ("train", "test")},
@@ -82,11 +87,11 @@ def test_every_row_is_read_and_used(name: str, tmp_path: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     task, tables = assemble.examples(as_config({**config, "data": {**config["data"], "limit": {}}}), SPLITS)
     found = {split: len(table) for split, table in tables.items()}
-    if "val" not in data.sizes:
-        assert found["val"] == pytest.approx(0.1 * data.sizes["train"], rel=0.2)
-        found["train"] += found.pop("val")
+    assert len({row["id"] for row in tables["test"].rows}) == found["test"]
+    for cut in found.keys() - data.sizes.keys():
+        assert found[cut] == pytest.approx(0.1 * data.sizes["train"], rel=0.2)
+        found["train"] += found.pop(cut)
     assert found == data.sizes
-    assert len({row["id"] for row in tables["test"].rows}) == data.sizes["test"]
     assert data.labels is None or len(config["task"]["labels"]) == len(getattr(task, "labels", ())) == data.labels
 
     losses = running.losses(run)

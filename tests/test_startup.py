@@ -31,10 +31,17 @@ LIMIT = 1.6
 PAIRS = 5
 
 
+TASKS = ", ".join(sorted(file.stem for file in (ROOT / "conf" / "task").glob("*.yaml")))
+
+
 @pytest.mark.parametrize(
     ("command", "status", "shows"),
     [
-        ("train.py --help", 0, "task: classification, multilabel, ner, qa, regression"),
+        (
+            "train.py --help",
+            0,
+            "task: classification, clm, instruct, mlm, multilabel, ner, prefix_lm, qa, qa_v2, regression, summarization, translation",
+        ),
         ("eval.py --help", 0, "checkpoint"),
         ("train.py --cfg job", 0, "_target_: lightune.tasks.qa.QuestionAnswering"),
         ("train.py --cfg job --resolve task=ner", 0, "monitor: val/f1"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from hashlib import sha256
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 
 from lightune.data.world import baselines, facts, generate, tasks, trace
 from lightune.data.world.baselines.ner import entities
-from lightune.data.world.baselines.qa import answer_f1
+from lightune.data.world.baselines.qa import answer_f1, closest
+from lightune.data.world.baselines.words import words
+from lightune.data.world.derive.qa_v2 import questioned
 from lightune.data.world.examples import Example, Row
 from lightune.data.world.relations import SPLITS, relations, topics
 from lightune.data.world.scenes import Casting, duel
@@ -23,6 +26,7 @@ from lightune.errors import ConfigError
 
 SIZES = {
     "qa": {"train": (1200, 2000), "val": (150, 250), "test": (250, 400)},
+    "qa_v2": {"train": (1200, 2000), "val": (150, 250), "test": (250, 400)},
     "classification": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "multilabel": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "regression": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
@@ -31,17 +35,19 @@ SIZES = {
     # For decoders, which take minutes.
     **{
         task: {"train": (300, 700), "val": (40, 80), "test": (100, 200)}
-        for task in ("clm", "prefix_lm", "summarization", "translation")
+        for task in ("clm", "instruct", "prefix_lm", "summarization", "translation")
     },
 }
 CEILINGS = {
     "qa": {"first_span": 0.15, "first_of_shape": 0.40, "random_of_shape": 0.40, "nearest_sentence": 0.60},
+    "qa_v2": {"never_answers": 0.34, "nearest_sentence": 0.50, "sure_sentence": 0.55},
     "classification": {"majority": 0.15, "keyword": 0.60, "naive_bayes": 0.78},
     "multilabel": {"most_frequent": 0.25, "each_naive_bayes": 0.85},
     "regression": {"shared_words": 0.65, "shared_rare_words": 0.83},
     "ner": {"capitals": 0.35, "memory": 0.35},
     "mlm": {"most_frequent_word": 0.15, "word_before": 0.30, "words_around": 0.35},
     "summarization": {"first_sentences": 0.50, "last_sentences": 0.50, "whole_passage": 0.50},
+    "instruct": {"first_of_shape": 0.40, "nearest_sentence": 0.60},
     "translation": {"source": 0.25, "most_similar": 0.25},
     "clm": {"byte_frequencies": 5.0, "trigrams": 4.0, "compressed": 4.0},
     "prefix_lm": {"compressed": 5.0, "compressed_after_prefix": 4.0},
@@ -144,11 +150,12 @@ def test_no_duplicates(task: str) -> None:
     assert len({repr(row) for row in rows}) == len(rows)
 
 
-def test_answers_stand_at_their_offset() -> None:
-    """The SQuAD layout: every answer is a piece of its passage."""
-    for row in (row for part in generate("qa").values() for row in part):
+@pytest.mark.parametrize(("task", "most"), [("qa", 1), ("qa_v2", 3)])
+def test_answers_stand_at_their_offset(task: str, most: int) -> None:
+    """The SQuAD layout: every answer is a piece of its passage; of `most` questions one may have none."""
+    for i, row in enumerate(row for part in generate(task).values() for row in part):
         assert set(row) == {"id", "context", "question", "answers"}
-        assert len(row["answers"]["text"]) == len(row["answers"]["answer_start"]) == 1
+        assert len(row["answers"]["text"]) == len(row["answers"]["answer_start"]) == (most == 1 or i % most > 0)
         for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
             assert text
             assert row["context"][start : start + len(text)] == text
@@ -167,6 +174,42 @@ def test_every_asked_fact_has_a_rival() -> None:
             same = [other for other in rivals if other.relation == fact.relation and other.object != fact.object]
             assert len(same) == 1
             assert same[0].subject != fact.subject
+
+
+def test_what_is_left_out_has_a_rival_that_is_told() -> None:
+    """A question without an answer asks what the passage tells of another subject, about a subject that it names."""
+    world = facts.build(0)["test"]
+    rng = random.Random(0)
+    for topic in topics():
+        _, rivals = duel(Casting(world, rng), topic, shared=2)
+        left_out, rival, other = questioned(rivals, rng)
+        assert rival.relation == left_out.relation != other.relation
+        assert rival.subject != left_out.subject
+        assert left_out.subject in {fact.subject for fact in rivals if fact not in (left_out, rival)}
+
+
+def test_questions_come_in_threes() -> None:
+    """Two of each passage have an answer, and length does not tell which."""
+    for rows in generate("qa_v2").values():
+        for one, two, three in _threes(rows):
+            assert one["context"] == two["context"] == three["context"]
+            assert not one["answers"]["text"]
+            assert two["answers"]["text"] != three["answers"]["text"]
+            assert len({row["question"] for row in (one, two, three)}) == 3
+
+
+def _threes(rows: list[Row]) -> Iterator[tuple[Row, Row, Row]]:
+    return zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+
+
+def test_shared_words_do_not_tell_whether_there_is_an_answer() -> None:
+    """The sentence nearest to a question without an answer is often as near as that of its rival."""
+
+    def nearness(row: Row) -> int:
+        return len(set(words(row["question"])) & set(words(closest(row["context"], row["question"]))))
+
+    pairs = [(nearness(one), nearness(two)) for one, two, _ in _threes(generate("qa_v2")["train"])]
+    assert sum(one >= two for one, two in pairs) > 0.4 * len(pairs)
 
 
 def test_bio_is_valid() -> None:
@@ -303,6 +346,8 @@ def test_answer_f1_by_hand() -> None:
     """One of two words right, nothing else: precision 1, recall 1/2, F1 2/3; articles do not count."""
     rows = [{"answers": {"text": [text]}} for text in ("Ada Knight", "the Velm")]
     assert answer_f1(["Knight", "Velm"], rows) == pytest.approx((2 / 3 + 1) / 2)
+    none: list[Row] = [{"answers": {"text": []}}] * 2
+    assert answer_f1(["Knight", ""], none) == 1 / 2
 
 
 def test_generation_is_quick() -> None:

@@ -17,7 +17,7 @@ from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.qa import QuestionAnswering, best_spans
 
-TASK = QuestionAnswering(columns={name: name for name in ("id", "context", "question", "answers")})
+TASK = QuestionAnswering(columns={name: name for name in ("id", "context", "question", "answers", "is_impossible")})
 PADS = {"input_ids": 0, "token_type_ids": 0, **TASK.padding}
 # Accents (also as separate code points), other scripts, code points beyond 16 bits, words of many pieces, punctuation.
 WORDS = (
@@ -72,7 +72,7 @@ def _held(window: dict[str, Any]) -> tuple[int, int]:
 def _labelled(window: dict[str, Any], row: Row) -> str:
     """Return the text that is predicted where the model chooses the labelled tokens."""
     span = window["char_starts"][window["start"]], window["char_ends"][window["end"]]
-    return str(TASK.conclude([(0, *span, 0.0)], [row])[0].prediction)
+    return str(TASK.conclude([(0, *span, 0.0, 0.0)], [row])[0].prediction)
 
 
 @pytest.mark.parametrize("length", [64, 384])
@@ -206,7 +206,8 @@ def test_scores_that_would_overflow_are_still_compared() -> None:
 
 def test_the_best_window_decides_whatever_their_order() -> None:
     row = {"id": "a", "context": "one two three", "answers": {"text": ["two"], "answer_start": [4]}}
-    evidence = [(0, 0, 3, 1.5), (0, 4, 7, 2.5), (0, 8, 13, 2.0), (1, 0, 3, -7.0), (1, 4, 7, -7.0), (1, -1, -1, -9.0)]
+    spans = [(0, 0, 3, 1.5), (0, 4, 7, 2.5), (0, 8, 13, 2.0), (1, 0, 3, -7.0), (1, 4, 7, -7.0), (1, -1, -1, -9.0)]
+    evidence = [(*span, 99.0) for span in spans]  # that there is no answer is none of its predictions
     for seed in range(20):
         shuffled = random.Random(seed).sample(evidence, len(evidence))
         first, second = TASK.conclude(shuffled, [row, {**row, "id": "b"}])
@@ -220,10 +221,10 @@ def test_an_example_is_scored_by_its_best_reference() -> None:
         "context": "in the big city",
         "answers": {"text": ["city", "the big city"], "answer_start": [11, 3]},
     }
-    (prediction,) = TASK.conclude([(0, 7, 15, 0.0)], [row])
+    (prediction,) = TASK.conclude([(0, 7, 15, 0.0, 0.0)], [row])
     assert prediction.prediction == "big city"
     assert prediction.scores == {"score": 0.0, "exact_match": 1.0, "f1": 1.0}  # articles do not count
-    half = TASK.conclude([(0, 7, 10, 0.0), (1, 3, 15, 0.0)], [row, row])
+    half = TASK.conclude([(0, 7, 10, 0.0, 0.0), (1, 3, 15, 0.0, 0.0)], [row, row])
     # "big" against "big city": precision 1, recall 1/2, F1 2/3.
     assert TASK.measure(half) == pytest.approx({"exact_match": 0.5, "f1": (2 / 3 + 1) / 2})
     assert TASK.tables(half) == {}
@@ -319,7 +320,7 @@ def test_answers_are_offsets_or_plain_texts(answers: Any, expected: dict[str, li
     [
         ({"answers": "London"}, "the answer 'London' does not stand in the context", "capitals"),
         ({"answers": "paris"}, "'paris' does not stand in the context", "capitals"),
-        ({"answers": " "}, "' ' does not stand in the context", "leave the row out"),
+        ({"answers": " "}, "the question has no answer", "task.no_answer=true"),
         (
             {"answers": {"text": ["Paris"], "answer_start": [1]}},
             "at character 1 of the context, but 'aris ' does",
@@ -338,7 +339,9 @@ def test_answers_are_offsets_or_plain_texts(answers: Any, expected: dict[str, li
         ({"answers": {"text": [""], "answer_start": [0]}}, "the answer '' does not stand", "mend answer_start"),
         ({"answers": {"text": ["Paris"], "answer_start": [0.0]}}, "an answer is 'Paris' at 0.0", "whole number"),
         ({"answers": {"text": [1789], "answer_start": [0]}}, "an answer is 1789 at 0", "is a text"),
-        ({"answers": {"text": [], "answer_start": []}}, "has 0 answers and 0 offsets", "leave out questions"),
+        ({"answers": {"text": ["Paris"], "answer_start": [False]}}, "an answer is 'Paris' at False", "whole number"),
+        ({"answers": {"text": [], "answer_start": []}}, "the question has no answer", "task.no_answer=true"),
+        ({"is_impossible": True}, "the question has no answer", "task.no_answer=true"),
         ({"answers": {"text": ["Paris"], "answer_start": [0, 32]}}, "has 1 answers and 2 offsets", "its offset"),
         ({"answers": {"text": ["Paris"]}}, "answers should be a text or {'text': [...]", "task.columns.answers"),
         ({"answers": {"text": "Paris", "answer_start": 0}}, "answers should be a text or {'text'", "into that form"),
@@ -350,9 +353,13 @@ def test_answers_are_offsets_or_plain_texts(answers: Any, expected: dict[str, li
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(change: Row, problem: str, remedy: str) -> None:
-    good = {"id": 1, "context": CONTEXT, "question": "what?", "answers": "Paris"}
+    good = {"id": 1, "context": CONTEXT, "question": "what?", "answers": "Paris", "is_impossible": False}
+    _refused(TASK, [good, {**good, **change}], problem, remedy)
+
+
+def _refused(task: QuestionAnswering, rows: list[Row], problem: str, remedy: str) -> None:
     with pytest.raises(DataError) as caught:
-        TASK.read(Table([good, {**good, **change}], "train.jsonl", lines=[1, 5]))
+        task.read(Table(rows, "train.jsonl", lines=[1, 5]))
     assert caught.value.problem.startswith("train.jsonl, line 5: ")
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy

@@ -2,8 +2,8 @@
 
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +11,13 @@ from transformers import PreTrainedTokenizerBase
 
 from lightune import losses
 from lightune.data.table import Row, Table
-from lightune.errors import DataError
-from lightune.metrics.qa import exact_match, f1
+from lightune.errors import ConfigError, DataError
+from lightune.metrics.qa import exact_match, f1, no_answer_metrics, worded
+from lightune.tasks.answers import read_answers
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
 
 _NOT_CONTEXT = -1
+_SCORES = ("exact_match", "f1")
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,20 @@ class QuestionAnswering(Task):
     A long passage becomes several windows that overlap by `stride` tokens; each window is a feature. The answer of an
     example is the span with the highest score in any of its windows.
 
+    With `no_answer` a question may have none, as in SQuAD 2.0. A window without the answer points at its first token,
+    and that token's score as a span, the lowest over the windows, says how sure the model is that there is no answer
+    in any of them: where it exceeds the best span's by more than a threshold, none is predicted (Devlin et al. 2019,
+    section 4.3). A decoder's first token sees nothing but itself; there the score of the spans alone makes the
+    difference.
+
     Args:
-        columns: Canonical column (id, context, question, answers) → the data's column.
+        columns: Canonical column (id, context, question, answers, is_impossible) → the data's column. The last may be
+            left out, or be absent from the data; where it is true, the question has no answer whatever stands there.
         stride: Tokens that two windows share; at most a third of the length.
         max_answer_length: Longest answer that is predicted, in tokens.
+        no_answer: Whether questions without an answer are learnt and predicted; else they are refused.
+        no_answer_threshold: What the first token's score has to exceed the best span's by for no answer to be
+            predicted. None takes what is best for F1 on the validation split, and 0 before that is known.
         architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
@@ -37,6 +49,8 @@ class QuestionAnswering(Task):
     columns: Columns
     stride: int = 128
     max_answer_length: int = 30
+    no_answer: bool = False
+    no_answer_threshold: float | None = None
     architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "qa"
     monitor: str = "f1"
@@ -45,15 +59,47 @@ class QuestionAnswering(Task):
     peft_type: ClassVar[str] = "QUESTION_ANS"
     padding: ClassVar[Mapping[str, int]] = {"char_starts": _NOT_CONTEXT, "char_ends": _NOT_CONTEXT}
     eval_only: ClassVar[Sequence[str]] = ("char_starts", "char_ends")
+    unencoded: ClassVar[Sequence[str]] = ("max_answer_length", "no_answer", "no_answer_threshold")
+
+    def __post_init__(self) -> None:
+        value = self.no_answer_threshold
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(
+                f"task.no_answer_threshold={value}: expected null or a number", "type for instance 0, or leave it out"
+            )
+        if not self.no_answer:
+            raise ConfigError(
+                f"task.no_answer_threshold={value}: every question is given an answer",
+                "type task.no_answer=true too, or leave it out",
+            )
 
     def read(self, table: Table) -> Table:
         """Return rows of id, context, question and answers {text: [...], answer_start: [...]}."""
-        read = canonical(table, self.columns)
+        read = canonical(table, self._columns_of(table))
         for column in ("context", "question"):
             require_text(read, column, self.columns[column])
         for index, row in enumerate(read.rows):
-            row["answers"] = _checked_answers(row, read.locate(index))
+            row["answers"] = read_answers(row, read.locate(index), self.no_answer)
+            row.pop("is_impossible", None)
         return read
+
+    def _columns_of(self, table: Table) -> Columns:
+        """Return the columns without is_impossible where the user wants none, or the data has none of that name."""
+        mark = self.columns.get("is_impossible")
+        unread = mark is None or (mark == "is_impossible" and mark not in table.columns)
+        return {name: column for name, column in self.columns.items() if not (name == "is_impossible" and unread)}
+
+    def with_labels(self, train: Table) -> Self:
+        """Return the task itself: answers have no names.
+
+        Raises:
+            DataError: No training question has an answer.
+        """
+        if not any(row["answers"]["text"] for row in train.rows):
+            raise DataError(f"{train.origin}: no question has an answer", "is task.columns.answers the right column?")
+        return self
 
     def group(self, row: Row) -> Hashable:
         """Return the passage: its questions stay in one split."""
@@ -64,7 +110,7 @@ class QuestionAnswering(Task):
     ) -> dict[str, list[Any]]:
         """Return one feature a window: input ids, the answer's first and last token, characters of each context token.
 
-        Where the answer does not lie wholly in a window, ``start`` and ``end`` are 0.
+        Where the answer does not lie wholly in a window, or there is none, ``start`` and ``end`` are 0.
         """
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
         questions, cut = _short_enough(rows["question"], tokenizer, room // 2)
@@ -99,27 +145,65 @@ class QuestionAnswering(Task):
         return Output(*loss, tuple(part.detach() for part in logits))
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
-        """Return (example, first character, end character, score) of each window's best span."""
+        """Return (example, first character, end character, score) of each window's best span, and its first token's."""
         inside = batch["char_starts"] != _NOT_CONTEXT
         start_logits, end_logits = output.logits
         start, end, score = best_spans(start_logits, end_logits, inside, self.max_answer_length)
         first = batch["char_starts"].gather(1, start[:, None]).squeeze(1)
         last = batch["char_ends"].gather(1, end[:, None]).squeeze(1)
-        return list(zip(batch["example"].tolist(), first.tolist(), last.tolist(), score.tolist(), strict=True))
+        none = start_logits[:, 0].float() + end_logits[:, 0].float()
+        columns = (batch["example"], first, last, score, none)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def tuned(self, metrics: Mapping[str, float]) -> Self:
+        """Return the task with the threshold that is best on the validation split, unless one was given."""
+        if not self.no_answer or self.no_answer_threshold is not None or "best_threshold" not in metrics:
+            return self
+        return replace(self, no_answer_threshold=metrics["best_threshold"])
 
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
-        """Return the best span of all windows of each example, scored by exact match and F1."""
+        """Return the best span of all windows of each example, or "" for no answer, scored by exact match and F1."""
         best: dict[int, tuple[float, int, int]] = {}
-        for example, first, last, score in evidence:
+        none: dict[int, float] = {}
+        for example, first, last, score, none_score in evidence:
             # On equal scores the earlier span wins, whatever the order in which windows were seen.
             if example not in best or (score, -first) > (best[example][0], -best[example][1]):
                 best[example] = (score, first, last)
-        return [_answer(e, examples[e], *span) for e, span in sorted(best.items())]
+            none[example] = min(none_score, none.get(example, none_score))
+        spans = [self._answer(e, examples[e], *span) for e, span in sorted(best.items())]
+        return [self._or_none(span, none[span.example]) for span in spans] if self.no_answer else spans
+
+    def _answer(self, example: int, row: Row, score: float, first: int, last: int) -> Prediction:
+        text, references = _text(row["context"], first, last), row["answers"]["text"]
+        accepted = worded(references) if self.no_answer else references
+        scores = {"score": score, "exact_match": exact_match(text, accepted), "f1": f1(text, accepted)}
+        return Prediction(example, row["id"], text, references, scores)
+
+    def _or_none(self, span: Prediction, none_score: float) -> Prediction:
+        """Return the prediction of a span, or of no answer where that is likelier; both have the span's scores."""
+        apart = none_score - span.scores["score"]
+        kept = {f"span_{key}": span.scores[key] for key in _SCORES}
+        scores = {**span.scores, "no_answer_score": apart, **kept}
+        if apart <= self._threshold:
+            return replace(span, scores=scores)
+        return replace(span, prediction="", scores={**scores, **dict.fromkeys(_SCORES, float(not span.target))})
+
+    @property
+    def _threshold(self) -> float:
+        return self.no_answer_threshold or 0.0
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Return exact match and F1 as SQuAD defines them, from 0 to 1."""
+        """Return exact match and F1 as SQuAD defines them, from 0 to 1; with `no_answer` as its version 2.0 does."""
+        if self.no_answer:
+            return no_answer_metrics(
+                [p.scores["span_exact_match"] for p in predictions],
+                [p.scores["span_f1"] for p in predictions],
+                [p.scores["no_answer_score"] for p in predictions],
+                [bool(p.target) for p in predictions],
+                self._threshold,
+            )
         total = max(len(predictions), 1)
-        return {key: sum(p.scores[key] for p in predictions) / total for key in ("exact_match", "f1")}
+        return {key: sum(p.scores[key] for p in predictions) / total for key in _SCORES}
 
 
 def best_spans(start: Tensor, end: Tensor, inside: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,58 +230,12 @@ def best_spans(start: Tensor, end: Tensor, inside: Tensor, longest: int) -> tupl
     return first, first + flat % width, score
 
 
-def _answer(example: int, row: Row, score: float, first: int, last: int) -> Prediction:
-    context = row["context"]
+def _text(context: str, first: int, last: int) -> str:
+    """Return the text of a predicted span."""
     # Tokenizers that strip accents leave a combining mark after the last letter outside the token.
     while last < len(context) and unicodedata.category(context[last]).startswith("M"):
         last += 1
-    text = context[first:last].strip() if first >= 0 else ""  # byte-level tokens begin with a space
-    references = row["answers"]["text"]
-    scores = {"score": score, "exact_match": exact_match(text, references), "f1": f1(text, references)}
-    return Prediction(example, row["id"], text, references, scores)
-
-
-def _checked_answers(row: Row, place: str) -> dict[str, list[Any]]:
-    """Return the answers as lists of texts and offsets.
-
-    A plain text is searched for in the passage; offsets that are given must hold the text.
-    """
-    answers, context = row["answers"], row["context"]
-    if isinstance(answers, str):
-        if not answers.strip() or answers not in context:
-            raise DataError(
-                f"{place}: the answer {answers!r} does not stand in the context",
-                "mend it (capitals and spaces count), or leave the row out",
-            )
-        answers = {"text": [answers], "answer_start": [context.find(answers)]}
-    if not isinstance(answers, dict) or not all(isinstance(answers.get(k), list) for k in ("text", "answer_start")):
-        raise DataError(
-            f"{place}: answers should be a text or {{'text': [...], 'answer_start': [...]}}, and is {answers!r:.60}",
-            "bring the column into that form, or name another one: task.columns.answers=…",
-        )
-    texts, starts = list(answers["text"]), list(answers["answer_start"])
-    if not texts or len(texts) != len(starts):
-        raise DataError(
-            f"{place}: the question has {len(texts)} answers and {len(starts)} offsets",
-            "give each answer its offset; leave out questions that have no answer",
-        )
-    for text, start in zip(texts, starts, strict=True):
-        if not isinstance(text, str) or not isinstance(start, int):
-            raise DataError(
-                f"{place}: an answer is {text!r:.60} at {start!r:.60}",
-                "an answer is a text, and its offset a whole number of characters",
-            )
-        _check_place(text, start, context, place)
-    return {"text": texts, "answer_start": starts}
-
-
-def _check_place(text: str, start: int, context: str, place: str) -> None:
-    if not text.strip() or start < 0 or context[start : start + len(text)] != text:
-        there = context[max(start, 0) : max(start, 0) + len(text)]
-        raise DataError(
-            f"{place}: the answer {text!r} does not stand at character {start} of the context, but {there!r} does",
-            "mend answer_start, or give the answer as a plain text and it is searched for",
-        )
+    return context[first:last].strip() if first >= 0 else ""  # byte-level tokens begin with a space
 
 
 def _short_enough(
@@ -227,7 +265,7 @@ def _context_offsets(
 def _answer_tokens(
     starts: Sequence[int], ends: Sequence[int], answers: Mapping[str, Sequence[Any]], begins: bool, ends_it: bool
 ) -> tuple[int, int]:
-    """Return first and last token of the first answer, or 0 and 0 where the window does not hold all of it.
+    """Return first and last token of the first answer, or 0 and 0 where the window does not hold all of it, or none.
 
     Args:
         starts: First character of each token, -1 outside the passage.
@@ -236,6 +274,8 @@ def _answer_tokens(
         begins: Whether the passage begins with this window.
         ends_it: Whether it ends with this window.
     """
+    if not answers["text"]:
+        return 0, 0
     text = answers["text"][0]
     begin = answers["answer_start"][0] + len(text) - len(text.lstrip())
     stop = begin + len(text.strip())

@@ -60,11 +60,11 @@ def closest(context: str, question: str) -> str:
 
 
 def answer_f1(predictions: list[str], rows: list[Row]) -> float:
-    """Return the mean F1 of the words of predicted answers."""
+    """Return the mean F1 of the words of predicted answers; where there is no answer, 1 for saying so."""
     scores = []
     for prediction, row in zip(predictions, rows, strict=True):
-        guess, gold = Counter(words(prediction)), Counter(words(row["answers"]["text"][0]))
-        scores.append(f1((guess & gold).total(), guess.total(), gold.total()))
+        guess, gold = (Counter(words(text)) for text in (prediction, "".join(row["answers"]["text"][:1])))
+        scores.append(f1((guess & gold).total(), guess.total(), gold.total()) if gold else float(not guess))
     return sum(scores) / len(scores)
 
 

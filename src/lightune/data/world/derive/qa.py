@@ -34,11 +34,11 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
 
 
 def example(told: list[Fact], templates: list[str], text: Text, asked: Fact, question: str) -> Example:
-    """Make one example from a passage and the fact that is asked for."""
-    answer = next(m for m in text.mentions if m.entity == asked.object)
+    """Make one example from a passage and the fact that is asked for; it has no answer where that is not told."""
+    found = [m for m in text.mentions if m.entity == asked.object][:1]
     row = {
         "context": text.text,
         "question": fill(question, mention(asked.subject)).text,
-        "answers": {"text": [text.text[answer.start : answer.end]], "answer_start": [answer.start]},
+        "answers": {"text": [text.text[m.start : m.end] for m in found], "answer_start": [m.start for m in found]},
     }
     return Example(row, names(told), (*templates, question))
