@@ -176,10 +176,12 @@ def test_the_batches_of_an_evaluation_leave_its_numbers_alone(trained: Trained, 
 
 def _logits(model: nn.Module, experiment: Experiment) -> list[Tensor]:
     encoded = experiment.data.splits["test"]
-    batch = experiment.data.collate([encoded.features[i] for i in range(SIZES["test"])])
+    inputs = model_inputs(experiment.data.collate([encoded.features[i] for i in range(SIZES["test"])]))
+    if experiment.task.auto_class == "AutoModel":  # no head: hidden states, text by text
+        inputs = {name: values.flatten(0, -2) for name, values in inputs.items()}
     with torch.no_grad():
-        output = model.eval()(**model_inputs(batch))
-    return [output[name] for name in output if "logits" in name]
+        output = model.eval()(**inputs)
+    return [output[name] for name in output if "logits" in name or name == "last_hidden_state"]
 
 
 def test_the_model_folder_loads_elsewhere_with_the_same_logits(
@@ -189,7 +191,7 @@ def test_the_model_folder_loads_elsewhere_with_the_same_logits(
     if trained.row.random_backbone and trained.row.peft != "full":
         torch.manual_seed(trained.config["seed"])  # the same draw as the run's: no file holds the frozen part
         config = transformers.AutoConfig.from_pretrained(trained.folder / "model")
-        backbone = getattr(transformers, experiment.task.auto_class).from_config(config)
+        backbone, _ = experiment.backbone.load(experiment.task.auto_class, config)
         loaded: nn.Module = PeftModel.from_pretrained(backbone, trained.folder / "model")
     else:
         loaded = _as_the_card_says(trained.folder / "model", monkeypatch)

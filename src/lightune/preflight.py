@@ -39,7 +39,8 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
         ConfigError: They do not go together.
     """
     skeleton = backbone.skeleton(task.auto_class, config)
-    head = [name for name, _ in skeleton.named_children() if name != skeleton.base_model_prefix]
+    bare = skeleton.base_model is skeleton  # a backbone without a head
+    head = [] if bare else [name for name, _ in skeleton.named_children() if name != skeleton.base_model_prefix]
     adaptation.check(skeleton, head)
     fresh = {name for name, _ in skeleton.named_parameters() if name.startswith(tuple(f"{part}." for part in head))}
     with suppress(RuntimeError):  # what a method computes from weights cannot be tried where there are none

@@ -26,6 +26,7 @@ SIZES = {
     "classification": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "multilabel": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "regression": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+    "embedding": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "ner": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
 }
 CEILINGS = {
@@ -33,6 +34,7 @@ CEILINGS = {
     "classification": {"majority": 0.15, "keyword": 0.60, "naive_bayes": 0.78},
     "multilabel": {"most_frequent": 0.25, "each_naive_bayes": 0.85},
     "regression": {"shared_words": 0.65, "shared_rare_words": 0.83},
+    "embedding": {"shared_words": 0.5, "tf_idf": 0.8},
     "ner": {"capitals": 0.35, "memory": 0.35},
 }
 FINGERPRINT = """

@@ -109,6 +109,7 @@ class Task(Protocol):
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError where a row has a label that the task does not know."""
+        return
 
     def stratum(self, row: Row) -> Hashable:
         """Return what a cut into splits balances, or None."""
@@ -164,6 +165,10 @@ class Task(Protocol):
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
         """Return finer tables, such as one row per class; may be empty."""
         return {}
+
+    def usage(self) -> str:
+        """Return Python lines for the model card that go on from ``model`` and ``tokenizer``; may be empty."""
+        return ""
 
 
 def model_inputs(batch: Batch) -> dict[str, Tensor]:
