@@ -104,7 +104,7 @@ def test_scores_out_of_range_matter_to_the_cosine_alone() -> None:
     ("changes", "message"),
     [
         ({"loss": "contrastiv"}, r"task\.loss=contrastiv[\s\S]*did you mean 'contrastive'"),
-        ({"pooling": "max"}, r"task\.pooling=max[\s\S]*cls"),
+        ({"pooling": "max"}, r"task\.pooling=max[\s\S]*mean"),
         ({"temperature": 0.0}, r"task\.temperature=0\.0: expected a number above 0"),
         ({"score_range": (5, 0)}, r"task\.score_range=\[5, 0\]"),
         ({"loss": "cosine"}, r"task\.loss=cosine needs scores[\s\S]*task\.columns\.score"),

@@ -28,6 +28,7 @@ class DataModule(LightningDataModule):
         seed: Of the data order.
         eval_only: Columns that training does not read.
         limit: Batches of an epoch (whole number) or share of them (up to 1.0), as Lightning's ``limit_train_batches``.
+        strata: What each training feature counts as where these are to be equally frequent; goes with `batch_size`.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         eval_only: tuple[str, ...] = (),
         limit: float = 1.0,
+        strata: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -54,6 +56,7 @@ class DataModule(LightningDataModule):
         self.seed = seed
         self.eval_only = eval_only
         self.limit = limit
+        self.strata = strata
         self._training: PlannedLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
@@ -79,6 +82,7 @@ class DataModule(LightningDataModule):
             share=share,
             seed=self.seed,
             epoch=epoch,
+            strata=self.strata,
         )
 
     def train_dataloader(self) -> PlannedLoader:

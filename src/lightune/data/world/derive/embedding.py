@@ -1,18 +1,16 @@
-"""Texts that say the same: facts of one subject in other words, beside a text that tells one of them differently."""
+"""Texts that say the same: two rivals' facts in other words, beside a text in which the rivals changed places once."""
 
 import random
 from collections.abc import Iterator, Sequence
 
-from lightune.data.world.derive.regression import changed
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
-from lightune.data.world.relations import subjects_of
 from lightune.data.world.render import passage
-from lightune.data.world.scenes import Casting, topic_cycle
+from lightune.data.world.scenes import Casting, duel, topic_cycle
 
 SIZES = {"train": 1200, "val": 200, "test": 360}
-FACTS = 3
-COPIED = 0.5  # share of the false text's sentences that keep the words of the first
+SHARED = 2
+COPIED = 0.25  # share of the false text's sentences that keep the words of the first
 
 
 def examples(world: World, rng: random.Random) -> Iterator[Example]:
@@ -23,18 +21,24 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         rng: Source of every choice.
 
     Yields:
-        Examples with ``text``, ``text_pair`` (the same facts in other words and another order) and ``negative`` (a text
-        that tells one fact differently, partly in the words of the first).
+        Examples with ``text``, ``text_pair`` (the same facts in other words and another order) and ``negative`` (two of
+        the facts with their objects exchanged: it names the same things and says something else).
     """
     casting = Casting(world, rng)
+    before: set[frozenset[Fact]] = set()
     for topic in topic_cycle(rng):
-        kind = casting.kind(topic)
-        chosen = rng.sample(subjects_of(topic)[kind], FACTS)
-        told, rivals = (casting.facts(subject, chosen) for subject in casting.subjects(kind, 2))
-        wrong = list(told)
-        spot = rng.randrange(FACTS)
-        wrong[spot] = changed(told[spot], rivals[spot], rng, told)
-        yield example(told, wrong, world.split, rng)
+        told, rivals = duel(casting, topic, SHARED)
+        if frozenset(told) in before:  # another text of the split would be right as well
+            continue
+        before.add(frozenset(told))
+        yield example(told, exchanged(told, rng.choice(rivals)), world.split, rng)
+
+
+def exchanged(told: Sequence[Fact], fact: Fact) -> list[Fact]:
+    """Return the facts, of which one and its rival, which has the same relation, take each other's object."""
+    one, other = (known for known in told if known.relation == fact.relation)
+    swapped = {one: Fact(one.subject, one.relation, other.object), other: Fact(other.subject, one.relation, one.object)}
+    return [swapped.get(known, known) for known in told]
 
 
 def example(told: list[Fact], wrong: list[Fact], split: str, rng: random.Random) -> Example:
@@ -44,7 +48,7 @@ def example(told: list[Fact], wrong: list[Fact], split: str, rng: random.Random)
     false = [one if rng.random() < COPIED else other for one, other in zip(said, again, strict=True)]
     texts = [shuffled(*parts, rng) for parts in ((told, said), (told, again), (wrong, false))]
     row = {"text": texts[0], "text_pair": texts[1], "negative": texts[2]}
-    return Example(row, names([*told, *wrong]), (*said, *again))
+    return Example(row, names(told), (*said, *again))
 
 
 def other_words(fact: Fact, template: str, split: str, rng: random.Random) -> str:
