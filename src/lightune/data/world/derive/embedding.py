@@ -1,62 +1,79 @@
-"""Texts that say the same: two rivals' facts in other words, beside a text in which the rivals changed places once."""
+"""Finding a passage: a question, the passage that answers it, and one that says other things of the same subject."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
-from lightune.data.world.render import passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.kinds import Entity
+from lightune.data.world.relations import Relation
+from lightune.data.world.render import fill, mention, passage
 
 SIZES = {"train": 1200, "val": 200, "test": 360}
-SHARED = 2
-COPIED = 0.25  # share of the false text's sentences that keep the words of the first
+
+
+@dataclass(frozen=True)
+class Half:
+    """A part of what is known of a subject, and which of it is asked for."""
+
+    told: tuple[Fact, ...]
+    asked: Fact
 
 
 def examples(world: World, rng: random.Random) -> Iterator[Example]:
-    """Yield examples for ever.
+    """Yield two examples for each subject of the world, whose facts are dealt to two passages.
 
     Args:
         world: Where the facts come from.
         rng: Source of every choice.
 
     Yields:
-        Examples with ``text``, ``text_pair`` (the same facts in other words and another order) and ``negative`` (two of
-        the facts with their objects exchanged: it names the same things and says something else).
+        Examples with ``text`` (a question), ``text_pair`` (the passage that answers it) and ``negative`` (a passage
+        with the subject's other facts, and with what is asked for, but of a rival). No other passage answers it.
     """
-    casting = Casting(world, rng)
-    before: set[frozenset[Fact]] = set()
-    for topic in topic_cycle(rng):
-        told, rivals = duel(casting, topic, SHARED)
-        if frozenset(told) in before:  # another text of the split would be right as well
-            continue
-        before.add(frozenset(told))
-        yield example(told, exchanged(told, rng.choice(rivals)), world.split, rng)
+    dealt = {subject: deal(facts, rng) for subject, facts in world.facts.items()}
+    for subject in rng.sample(list(dealt), len(dealt)):
+        halves = dealt[subject]
+        rivals = [rival(world, dealt, half.asked, rng) for half in halves]
+        # Each passage answers its own question, and says of another subject what the other question asks for.
+        told = [[*half.told, *other] for half, other in zip(halves, reversed(rivals), strict=True)]
+        said = [[rng.choice(fact.relation.statements(world.split)) for fact in facts] for facts in told]
+        texts = [shuffled(facts, templates, rng) for facts, templates in zip(told, said, strict=True)]
+        for half, passages in zip(halves, (texts, texts[::-1]), strict=True):
+            yield example(half.asked, passages, [*told[0], *told[1]], [*said[0], *said[1]], world.split, rng)
 
 
-def exchanged(told: Sequence[Fact], fact: Fact) -> list[Fact]:
-    """Return the facts, of which one and its rival, which has the same relation, take each other's object."""
-    one, other = (known for known in told if known.relation == fact.relation)
-    swapped = {one: Fact(one.subject, one.relation, other.object), other: Fact(other.subject, one.relation, one.object)}
-    return [swapped.get(known, known) for known in told]
+def deal(facts: Sequence[Fact], rng: random.Random) -> tuple[Half, Half]:
+    """Deal a subject's facts to two passages, and choose one of each to ask for."""
+    order = rng.sample(facts, len(facts))
+    parts = tuple(order[: len(order) // 2]), tuple(order[len(order) // 2 :])
+    one, other = (Half(part, rng.choice(part)) for part in parts)
+    return one, other
 
 
-def example(told: list[Fact], wrong: list[Fact], split: str, rng: random.Random) -> Example:
-    """Tell facts twice, and what is wrong once."""
-    said = [rng.choice(fact.relation.statements(split)) for fact in told]
-    again = [other_words(fact, template, split, rng) for fact, template in zip(told, said, strict=True)]
-    false = [one if rng.random() < COPIED else other for one, other in zip(said, again, strict=True)]
-    texts = [shuffled(*parts, rng) for parts in ((told, said), (told, again), (wrong, false))]
-    row = {"text": texts[0], "text_pair": texts[1], "negative": texts[2]}
-    return Example(row, names(told), (*said, *again))
+def rival(world: World, dealt: Mapping[Entity, Sequence[Half]], asked: Fact, rng: random.Random) -> list[Fact]:
+    """Return what is asked for, of another subject that nobody asks it of."""
+    others = [s for s in world.subjects(asked.subject.kind) if asked.relation not in relations_asked(dealt[s])]
+    subject = rng.choice(others)
+    return [fact for fact in world.facts[subject] if fact.relation == asked.relation]
 
 
-def other_words(fact: Fact, template: str, split: str, rng: random.Random) -> str:
-    """Return another phrase for the same relation."""
-    return rng.choice([phrase for phrase in fact.relation.statements(split) if phrase != template])
+def relations_asked(halves: Sequence[Half]) -> list[Relation]:
+    """Return the relations that questions about a subject are for."""
+    return [half.asked.relation for half in halves]
 
 
 def shuffled(facts: Sequence[Fact], templates: Sequence[str], rng: random.Random) -> str:
     """Say facts in any order."""
     order = rng.sample(range(len(facts)), len(facts))
     return passage([facts[i] for i in order], [templates[i] for i in order], rng).text
+
+
+def example(
+    asked: Fact, passages: Sequence[str], told: Sequence[Fact], templates: Sequence[str], split: str, rng: random.Random
+) -> Example:
+    """Ask for a fact that the first of two passages tells."""
+    question = rng.choice(asked.relation.questions(split))
+    row = {"text": fill(question, mention(asked.subject)).text, "text_pair": passages[0], "negative": passages[1]}
+    return Example(row, names(told), (*templates, question))
