@@ -23,6 +23,7 @@ NUMBERS: list[tuple[str, list[Any], list[Any]]] = [
     ("data.max_length", [8, 512], [7, 0, "long"]),
     ("data.num_workers", [0, 4], [-1, None]),
     ("data.tokens_per_batch", [None, 1, 4096], [0, -1, 10.5]),
+    ("data.balanced", [True, False], [1, "yes", None]),
     ("data.pad_to_multiple_of", [None, 8], [0, 1.5]),
     ("data.limit.train", [None, 1, 1000], [0, -5, 0.5, "all"]),
     ("optimizer.lr", [1e-9, 1, 0.1], [0, -1e-4, "1e-4 ", None]),
@@ -95,6 +96,17 @@ def test_a_run_has_an_end(epochs: int | None, steps: int, ends: bool) -> None:
         check(cfg)
     else:
         with pytest.raises(ConfigError, match="training would never end"):
+            check(cfg)
+
+
+@pytest.mark.parametrize(("balanced", "tokens", "passes"), [(True, None, True), (False, 500, True), (True, 500, False)])
+def test_a_budget_of_tokens_cannot_be_balanced(balanced: bool, tokens: int | None, passes: bool) -> None:
+    cfg = changed("data.balanced", balanced)
+    cfg.data.tokens_per_batch = tokens
+    if passes:
+        check(cfg)
+    else:
+        with pytest.raises(ConfigError, match=r"data\.balanced=true does not go with data\.tokens_per_batch"):
             check(cfg)
 
 

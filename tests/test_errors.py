@@ -101,6 +101,18 @@ VALUES = {
     "batch of nothing": Case("data.batch_size=0", ("data.batch_size=0: expected a whole number of at least 1", "=16")),
     "batch size in words": Case("data.batch_size=many", ("data.batch_size=many: expected a whole number",)),
     "no token budget": Case("data.tokens_per_batch=0", ("data.tokens_per_batch=0", "=1000")),
+    "balance of a budget": Case(
+        "task=classification data.balanced=true data.tokens_per_batch=500",
+        ("data.balanced=true does not go with data.tokens_per_batch", "data.tokens_per_batch=null"),
+    ),
+    "balance of what has no kinds": Case(
+        "model=tiny task=qa data.balanced=true data.limit.train=20",
+        ("data.balanced=true: the examples of task=qa are of no kinds", "data.balanced=false"),
+    ),
+    "no such pooling": Case("model=tiny task=embedding task.pooling=max", ("task.pooling=max", "mean")),
+    "scores that are not there": Case(
+        "model=tiny task=embedding task.loss=cosent", ("task.loss=cosent needs scores", "task.columns.score=")
+    ),
     "one limit for all splits": Case("data.limit=50", ("data.limit=50: expected named values", "data.limit.train=")),
     "negative learning rate": Case("optimizer.lr=-1e-4", ("optimizer.lr=-0.0001: expected a number above 0",)),
     "betas out of range": Case("optimizer.betas=[2,3]", ("Invalid beta parameter", "mend optimizer")),

@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "ner-full": ("task=ner", "peft=full", *ENCODER),
     "ner-lora": ("task=ner", "peft=lora", running.ADAPTER_WITHOUT_DROPOUT, *ENCODER),
     "qa-full": ("task=qa", "peft=full", *ENCODER),
+    "classification-balanced": ("task=classification", "peft=full", "data.balanced=true", *ENCODER),
     "classification-decoder": ("task=classification", "peft=full", *DECODER),
 }
 # What is typed instead of batches of 8.

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lightune.losses import (
     IGNORED,
     binary_cross_entropy,
+    contrastive,
+    cosent,
     cross_entropy,
     sequence_cross_entropy,
     span_cross_entropy,
+    squared_error,
 )
 
 
@@ -233,3 +237,60 @@ def test_sequences_without_any_target_have_a_gradient_of_zeros() -> None:
     assert counts.tolist() == sums.tolist() == [0, 0]
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def test_contrastive_by_hand() -> None:
+    """Products 2 and 0: the loss is log(1 + e^-2); the second query has nothing to be told from."""
+    scores = torch.tensor([[2.0, 0.0], [3.0, 1.0]])
+    excluded = torch.tensor([[False, False], [True, True]])
+    loss, count = contrastive(scores, torch.tensor([0, 1]), excluded=excluded)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)), rel=1e-6)
+    assert int(count) == 2
+
+
+def test_contrastive_is_torchs_cross_entropy() -> None:
+    scores = torch.randn(5, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    targets = torch.tensor([0, 8, IGNORED, 3, 3])
+    loss, count = contrastive(scores, targets, excluded=torch.zeros(5, 9, dtype=torch.bool))
+    wanted = functional.cross_entropy(scores, targets, reduction="sum")
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-6)
+    assert int(count) == 4
+    (ours,), (theirs,) = (torch.autograd.grad(value, scores, retain_graph=True) for value in (loss, wanted))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_squared_error_by_hand() -> None:
+    loss, count = squared_error(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 5.0]))
+    assert (loss.item(), int(count)) == (5.0, 2)
+
+
+def _cosent_as_defined(cosines: Tensor, scores: Tensor, temperature: float) -> Tensor:
+    """The sum over all pairs of pairs, one by one."""
+    mistakes = [
+        ((low - high) / temperature).exp()
+        for high, above in zip(cosines, scores, strict=True)
+        for low, below in zip(cosines, scores, strict=True)
+        if above > below
+    ]
+    return len(cosines) * torch.log(1 + torch.stack([*mistakes, torch.zeros(())]).sum())
+
+
+@pytest.mark.parametrize("scores", [[1.0, 2.0, 0.5, 2.0, 4.0, 0.5], [3.0] * 6, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]])
+def test_cosent_is_the_sum_over_all_pairs_of_pairs(scores: list[float]) -> None:
+    cosines = torch.tensor([0.1, 0.7, -0.3, 0.2, 0.65, 0.9], requires_grad=True)
+    loss, count = cosent(cosines, torch.tensor(scores), temperature=0.2)
+    wanted = _cosent_as_defined(cosines, torch.tensor(scores), 0.2)
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5, abs=1e-6)
+    assert int(count) == 6
+    if len(set(scores)) > 1:
+        (ours,), (theirs,) = (torch.autograd.grad(value, cosines) for value in (loss, wanted))
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_cosent_stays_finite_at_low_temperatures() -> None:
+    cosines = torch.tensor([1.0, -1.0], requires_grad=True)
+    loss, _ = cosent(cosines, torch.tensor([0.0, 1.0]), temperature=0.001)
+    loss.backward()
+    assert loss.item() == pytest.approx(4000.0)
+    assert cosines.grad is not None
+    assert torch.isfinite(cosines.grad).all()

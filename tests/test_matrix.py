@@ -190,7 +190,7 @@ def test_the_model_folder_loads_elsewhere_with_the_same_logits(
     if trained.row.random_backbone and trained.row.peft != "full":
         torch.manual_seed(trained.config["seed"])  # the same draw as the run's: no file holds the frozen part
         config = transformers.AutoConfig.from_pretrained(trained.folder / "model")
-        backbone = getattr(transformers, experiment.task.auto_class).from_config(config)
+        backbone, _ = experiment.backbone.load(experiment.task.auto_class, config)
         loaded: nn.Module = PeftModel.from_pretrained(backbone, trained.folder / "model")
     else:
         loaded = _as_the_card_says(trained.folder / "model", monkeypatch)

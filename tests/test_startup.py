@@ -10,7 +10,7 @@ import pytest
 
 from tests.command import ROOT
 
-HEAVY = {"torch", "transformers", "lightning", "datasets", "peft", "pyarrow", "numpy"}
+HEAVY = {"torch", "transformers", "lightning", "datasets", "peft", "pyarrow", "numpy", "matplotlib"}
 # Runs a script as Python does, and prints at the very end what was imported meanwhile.
 LISTING = """
 import atexit, runpy, sys

@@ -26,6 +26,7 @@ from lightune.data.loaders import Collate
 from lightune.data.module import DataModule
 from lightune.data.splits import complete
 from lightune.data.table import Table
+from lightune.errors import ConfigError
 from lightune.evaluation import Evaluation
 from lightune.instantiate import build, plain
 from lightune.models import Backbone
@@ -189,7 +190,24 @@ def _data(
         eval_only=tuple(task.eval_only),
         limit=cfg.trainer.limit_train_batches,
         pack=longest if cfg.data.packing else None,
+        strata=_strata(task, splits["train"]) if cfg.data.get("balanced") and "train" in splits else None,
     )
+
+
+def _strata(task: Task, split: EncodedSplit) -> list[int]:
+    """Return a number for the stratum of each feature.
+
+    Raises:
+        ConfigError: The task has none.
+    """
+    keys = [task.stratum(row) for row in split.examples]
+    if all(key is None for key in keys):
+        raise ConfigError(
+            f"data.balanced=true: the examples of task={task.name} are of no kinds that could be balanced",
+            "leave it out: data.balanced=false",
+        )
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [numbers[keys[example]] for example in split.features["example"]]
 
 
 def _adapted(

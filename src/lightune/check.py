@@ -84,6 +84,7 @@ def _number(value: Any) -> bool:
 _Expected = tuple[str, Callable[[Any], bool], object]
 _MULTIPLE = re.compile(r"(?!0+(\.0*)?x)\d+(\.\d+)?x")
 _POSITIVE: _Expected = ("a whole number of at least 1", lambda v: _whole(v) and v >= 1, 16)
+_SWITCH: _Expected = ("true or false", lambda v: isinstance(v, bool), "true")
 _OR_NULL: _Expected = ("null or a whole number of at least 1", lambda v: v is None or (_whole(v) and v >= 1), 1000)
 _NUMBERS: dict[str, _Expected] = {
     "seed": ("a whole number from 0 to 4294967295", lambda v: _whole(v) and 0 <= v < 2**32, 42),
@@ -92,6 +93,8 @@ _NUMBERS: dict[str, _Expected] = {
     "data.max_length": ("a whole number of at least 8", lambda v: _whole(v) and v >= 8, 384),
     "data.num_workers": ("a whole number of at least 0", lambda v: _whole(v) and v >= 0, 0),
     "data.tokens_per_batch": _OR_NULL,
+    "data.balanced": _SWITCH,
+    "data.packing": _SWITCH,
     "data.pad_to_multiple_of": _OR_NULL,
     **{f"data.limit.{split}": _OR_NULL for split in SPLITS},
     "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0, "1e-4"),
@@ -142,6 +145,14 @@ def _resumes_nothing(cfg: DictConfig) -> Iterator[ConfigError]:
 def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
     if cfg.trainer.max_epochs in (None, -1) and cfg.trainer.max_steps == -1:
         yield ConfigError("training would never end", "type trainer.max_epochs=3 or trainer.max_steps=1000")
+
+
+def _balanced_batches(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.data.get("balanced") and cfg.data.tokens_per_batch is not None:
+        yield ConfigError(
+            "data.balanced=true does not go with data.tokens_per_batch: a budget's batches hold every feature once",
+            "type data.tokens_per_batch=null data.batch_size=16, or data.balanced=false",
+        )
 
 
 def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -242,6 +253,7 @@ RULES: tuple[Rule, ...] = (
     _has_a_folder,
     _resumes_nothing,
     _ends_somewhere,
+    _balanced_batches,
     _split_fractions,
     _split_exists,
     _files_named,

@@ -44,7 +44,8 @@ class Evaluation:
         tuned = self.task.tuned(metrics) if self.tunes else self.task
         if tuned != self.task:
             metrics = self._concluded(tuned, evidence)
-        return {**metrics, "loss": loss_sum / max(count, 1.0)}
+        # A task whose loss depends on what is batched together measures it over the whole split.
+        return {**metrics, "loss": metrics.get("loss", loss_sum / max(count, 1.0))}
 
     def _concluded(self, task: Task, evidence: list[Any]) -> dict[str, float]:
         # Sums over examples are taken in the order of the data, so that no batch size or rank changes a digit.

@@ -17,8 +17,8 @@ KEYS = {
     ),
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(
-        "source split epochs max_length batch_size eval_batch_size tokens_per_batch num_workers pad_to_multiple_of "
-        "limit packing".split()
+        "source split epochs max_length batch_size eval_batch_size tokens_per_batch balanced num_workers "
+        "pad_to_multiple_of limit packing".split()
     ),
     "data.limit": frozenset(SPLITS),
     "data.split": frozenset(SPLITS),

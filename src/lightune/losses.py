@@ -145,3 +145,64 @@ def span_cross_entropy(
             scores = scores.masked_fill(~mask.bool(), torch.finfo(torch.float32).min)
         total = total + cross_entropy(scores, positions.where(counted, ignore_index), ignore_index=ignore_index)[0]
     return total / 2, counted.sum()
+
+
+def contrastive(scores: Tensor, targets: Tensor, *, excluded: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the summed InfoNCE loss and the number of queries (van den Oord et al. 2018).
+
+    A query's loss is the cross entropy of its own candidate against all others, which serve as negatives. How many
+    those are depends on the batch, so the mean over queries is not the same for every split into micro-batches.
+
+    Args:
+        scores: Similarity of each query with each candidate, divided by the temperature, ``(queries, candidates)``.
+        targets: Position of each query's own candidate, ``(queries,)``; `IGNORED` where a query carries no loss.
+        excluded: True where a candidate is no negative of a query, such as a copy of its own candidate,
+            ``(queries, candidates)``. The own candidate itself always stays.
+
+    Returns:
+        The sum in float32 and the count in int64, both 0-d.
+    """
+    scores = scores.float()
+    if excluded is not None:
+        positions = torch.arange(scores.size(1), device=scores.device)
+        scores = scores.masked_fill(excluded & (positions != targets[:, None]), torch.finfo(torch.float32).min)
+    return cross_entropy(scores, targets)
+
+
+def squared_error(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the summed squared error and the number of examples.
+
+    Args:
+        values: Predicted numbers, ``(batch,)``.
+        targets: True numbers, ``(batch,)``.
+
+    Returns:
+        The sum in float32 and the count in int64, both 0-d.
+    """
+    loss = functional.mse_loss(values.float(), targets.float(), reduction="sum")
+    return loss, torch.tensor(len(values), device=values.device)
+
+
+def cosent(cosines: Tensor, scores: Tensor, *, temperature: float = 0.05) -> tuple[Tensor, Tensor]:
+    """Return the CoSENT loss times the number of pairs, and that number (Su 2022).
+
+    The loss of a batch is ``log(1 + Σ exp((cosine_j - cosine_i) / temperature))`` over all i and j of which i has the
+    higher score: it grows with every pair that stands in the wrong order, and reads nothing but the order from the
+    scores. It is one number for the batch, and counts once for each pair in it.
+
+    Args:
+        cosines: Predicted similarity of each pair, ``(pairs,)``.
+        scores: True similarity of each pair, in any unit, ``(pairs,)``.
+        temperature: The smaller, the more the worst mistakes count.
+
+    Returns:
+        The sum in float32 and the count in int64, both 0-d.
+    """
+    ordered, order = scores.sort()
+    values = cosines.float()[order] / temperature
+    lower = torch.searchsorted(ordered, ordered)  # how many pairs have a lower score
+    higher = lower > 0
+    # Summed from the lowest score up, all pairs of pairs take one pass instead of a matrix.
+    mistakes = values.logcumsumexp(0)[lower[higher] - 1] - values[higher]
+    loss = torch.cat([mistakes.new_zeros(1), mistakes]).logsumexp(0)
+    return loss * len(values), torch.tensor(len(values), device=values.device)

@@ -21,7 +21,7 @@ from lightune.checkpoint import load_weights
 from lightune.continuation import continued
 from lightune.errors import ConfigError
 from lightune.instantiate import plain
-from lightune.report import artefacts, model_folder, overview, wandb
+from lightune.report import artefacts, model_folder, overview, pictures, wandb
 from lightune.report.environment import environment
 
 
@@ -108,7 +108,7 @@ def _measured(experiment: Experiment, began: float) -> dict[str, float]:
 def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, Any]) -> None:
     folder, evaluation = Path(cfg.run_dir), experiment.module.evaluations["test"]
     artefacts.write_predictions(folder / "predictions.jsonl", evaluation.predictions)
-    artefacts.write_tables(folder, "test", experiment.task.tables(evaluation.predictions))
+    _write_tables(folder, "test", experiment)
     model_folder.write(
         folder / "model",
         experiment.module.model,
@@ -123,6 +123,13 @@ def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, 
         logger.finalize("success")
     artefacts.write_json(folder / "metrics.json", found)
     overview.after_training(folder, experiment, found)
+
+
+def _write_tables(folder: Path, split: str, experiment: Experiment) -> None:
+    """Write a split's finer tables, and pictures of those that can be drawn."""
+    tables = experiment.task.tables(experiment.module.evaluations[split].predictions)
+    artefacts.write_tables(folder, split, tables)
+    pictures.write_pictures(folder, split, tables)
 
 
 def _describe_run(cfg: DictConfig, experiment: Experiment) -> None:
@@ -255,6 +262,6 @@ def _evaluation_folder(path: Path, split: str) -> Path:
 def _write_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
     predictions = experiment.module.evaluations[split].predictions
     artefacts.write_predictions(folder / "predictions.jsonl", predictions)
-    artefacts.write_tables(folder, split, experiment.task.tables(predictions))
+    _write_tables(folder, split, experiment)
     artefacts.write_json(folder / "metrics.json", found)
     overview.after_evaluation(folder, experiment, split, found)

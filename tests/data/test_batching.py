@@ -191,6 +191,63 @@ def test_evaluation_batches_by_hand() -> None:
     assert evaluation_batches(lengths, batch_size=2, tokens=None, share=Share(1, 2)) == [[3, 4]]
 
 
+def _balanced(
+    strata: list[int], batch_size: int, accumulate: int, world: int, seed: int = 0, epoch: int = 0
+) -> list[Plan]:
+    return [
+        training_batches(
+            _lengths(len(strata)),
+            batch_size=batch_size,
+            accumulate=accumulate,
+            share=Share(rank, world),
+            seed=seed,
+            epoch=epoch,
+            strata=strata,
+        )
+        for rank in range(world)
+    ]
+
+
+RARE = [0] * 80 + [1] * 15 + [2] * 6  # 101 features
+
+
+@pytest.mark.parametrize("make", [(8, 1, 1), (4, 2, 1), (4, 1, 2), (3, 2, 3)])
+def test_a_balanced_epoch_has_as_many_of_each_stratum(make: tuple[int, int, int]) -> None:
+    for epoch in range(3):
+        drawn = _all(_balanced(RARE, *make, epoch=epoch))
+        assert len(drawn) == len(RARE)
+        assert sorted(np.bincount([RARE[position] for position in drawn])) == [33, 34, 34]
+        seen = np.bincount(drawn, minlength=len(RARE))
+        assert seen[:80].max() == 1  # of the frequent ones a part, each once
+        for part in (seen[80:95], seen[95:]):  # of the rare ones all, again and again
+            assert part.max() - part.min() <= 1
+            assert part.min() >= 2
+
+
+def test_balanced_epochs_take_turns_through_a_frequent_stratum() -> None:
+    seen = {p for epoch in range(12) for p in _all(_balanced(RARE, 8, 1, 1, epoch=epoch))}
+    assert len(seen) > 95
+    firsts = [_balanced(RARE, 8, 1, 1, epoch=epoch)[0] for epoch in (0, 0, 1)]
+    assert firsts[0] == firsts[1] != firsts[2]
+    assert _balanced(RARE, 8, 1, 1, seed=1)[0] != firsts[0]
+
+
+def test_a_balanced_step_holds_the_same_features_however_it_is_made_up() -> None:
+    def steps(batch_size: int, accumulate: int, world: int) -> list[list[int]]:
+        ranks = _balanced(RARE, batch_size, accumulate, world)
+        starts = range(0, len(ranks[0]), accumulate)
+        return [sorted(p for plan in ranks for b in plan[s : s + accumulate] for p in b) for s in starts]
+
+    assert steps(8, 1, 1) == steps(4, 2, 1) == steps(4, 1, 2) == steps(2, 2, 2) == steps(1, 8, 1)
+
+
+def test_strata_that_are_balanced_already_or_only_one() -> None:
+    assert _all(_balanced([0] * 7, 2, 1, 1)) == list(range(7))
+    assert _all(_balanced([5, 9] * 10, 4, 1, 2)) == list(range(20))
+    few = _all(_balanced([0, 1, 2], 8, 1, 1))  # as many strata as features
+    assert few == [0, 1, 2]
+
+
 def test_planning_and_reading_need_no_torch() -> None:
     code = "import sys, lightune.data.batching, lightune.data.sources; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

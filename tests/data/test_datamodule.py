@@ -102,6 +102,16 @@ def test_every_rank_trains_on_as_many_micro_batches(
         assert sorted(i for plan in plans for batch in plan for i in batch) == list(range(SIZES["train"]))
 
 
+def test_strata_are_balanced_in_training_alone(splits: dict[str, EncodedSplit]) -> None:
+    strata = [int(i % 9 == 0) for i in range(SIZES["train"])]
+    data = _data(splits, strata=strata)
+    drawn = [i for batch in data.plan(Share())(0) for i in batch]
+    assert len(drawn) == SIZES["train"]
+    assert sum(strata[i] for i in drawn) in (22, 23)
+    assert len(data.train_dataloader()) == len(_data(splits).train_dataloader())
+    assert sum(len(batch["example"]) for batch in data.val_dataloader()) == SIZES["val"]
+
+
 def test_the_seed_decides_the_order(splits: dict[str, EncodedSplit]) -> None:
     plans = [_data(splits, seed=seed).plan(Share())(0) for seed in (1, 1, 2)]
     assert plans[0] == plans[1] != plans[2]

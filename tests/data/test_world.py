@@ -21,6 +21,7 @@ from lightune.data.world.baselines.words import words
 from lightune.data.world.derive.qa_v2 import questioned
 from lightune.data.world.examples import Example, Row
 from lightune.data.world.relations import SPLITS, relations, topics
+from lightune.data.world.render import Text, fill, mention
 from lightune.data.world.scenes import Casting, duel
 from lightune.errors import ConfigError
 
@@ -30,6 +31,7 @@ SIZES = {
     "classification": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "multilabel": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "regression": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
+    "embedding": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "ner": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     "mlm": {"train": (800, 2000), "val": (150, 250), "test": (250, 400)},
     # For decoders, which take minutes.
@@ -44,6 +46,7 @@ CEILINGS = {
     "classification": {"majority": 0.15, "keyword": 0.60, "naive_bayes": 0.78},
     "multilabel": {"most_frequent": 0.25, "each_naive_bayes": 0.85},
     "regression": {"shared_words": 0.65, "shared_rare_words": 0.83},
+    "embedding": {"shared_words": 0.50, "tf_idf": 0.55},
     "ner": {"capitals": 0.35, "memory": 0.35},
     "mlm": {"most_frequent_word": 0.15, "word_before": 0.30, "words_around": 0.35},
     "summarization": {"first_sentences": 0.50, "last_sentences": 0.50, "whole_passage": 0.50},
@@ -295,6 +298,33 @@ def test_a_translation_keeps_the_names() -> None:
             assert example.row["de"].count(".") == example.row["en"].count(".") == 2
             bare = [name for name in example.entities if not re.search(r"\d", name)]
             assert all(name.lower() in example.row["de"].lower() for name in bare)
+
+
+def test_one_passage_answers_each_question() -> None:
+    """Both of a subject's passages name it and tell what is asked for, but the negative tells it of another."""
+    world = facts.build(0)["test"]
+    known = {subject.name: told for subject, told in world.facts.items()}
+    rows = [example.row for example in trace("embedding")["test"]]
+    passages = {row[part] for row in rows for part in ("text_pair", "negative")}
+    assert len(passages) == len(rows)  # two a subject, each the pair of one question and the negative of another
+    for row in rows:
+        subject = max((name for name in known if name in row["text"]), key=len)
+        (asked,) = [f for f in known[subject] if row["text"] in _questions(f, "test")]
+        assert all(subject.lower() in row[part].lower() for part in ("text_pair", "negative"))
+        named, *others = _statements(asked, "test")
+        assert any(sentence in row["text_pair"] for way in (named, *others) for sentence in way)
+        assert not [other for other in passages - {row["text_pair"]} if any(sentence in other for sentence in named)]
+
+
+def _questions(fact: facts.Fact, split: str) -> list[str]:
+    return [fill(phrase, mention(fact.subject)).text for phrase in fact.relation.questions(split)]
+
+
+def _statements(fact: facts.Fact, split: str) -> list[list[str]]:
+    """Return the ways in which a passage can tell a fact: with the subject's name, its short name, or a pronoun."""
+    subjects = [mention(fact.subject), mention(fact.subject, fact.subject.short), Text(fact.subject.pronoun)]
+    told = mention(fact.object)
+    return [[fill(phrase, name, told).text for phrase in fact.relation.statements(split)] for name in subjects]
 
 
 def test_topics_are_balanced() -> None:

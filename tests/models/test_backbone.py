@@ -29,7 +29,7 @@ from transformers import (
 
 from lightune.errors import ConfigError
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of
+from lightune.models.backbone import architecture_of, head_parameters
 
 HEADS = {
     "AutoModelForQuestionAnswering": {"qa_outputs.weight", "qa_outputs.bias"},
@@ -55,6 +55,19 @@ def test_only_the_head_of_the_packaged_model_is_fresh(minilm: Backbone, head: st
     for name, parameter in loaded.items():
         assert parameter.dtype == torch.float32
         assert torch.equal(parameter, stored[name].float()), name
+
+
+@pytest.mark.parametrize("backbone", ["minilm", "tiny_encoder", "tiny_decoder"])
+def test_a_backbone_alone_has_no_head_and_nothing_that_is_not_read(
+    backbone: str, request: pytest.FixtureRequest
+) -> None:
+    chosen: Backbone = request.getfixturevalue(backbone)
+    config = chosen.read_config()
+    model, fresh = chosen.load("AutoModel", config)
+    assert fresh == frozenset()
+    assert head_parameters(model) == head_parameters(chosen.skeleton("AutoModel", config)) == set()
+    model.train()(input_ids=torch.tensor([[2, 3, 4]])).last_hidden_state.sum().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
 def test_the_packaged_model_understands(minilm: Backbone) -> None:

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from lightune.adapt import Adaptation, Adapter, Full
+from lightune.data.loaders import Collate
 from lightune.models import Backbone
 from lightune.report import model_folder
 from lightune.tasks.base import Task
 from lightune.tasks.classification import Classification
+from lightune.tasks.embedding import Embedding
 from lightune.tasks.ner import EntityRecognition
 from lightune.tasks.qa import QuestionAnswering
 from tests.conftest import MINILM
@@ -28,6 +30,7 @@ TASKS: dict[str, Task] = {
     "qa": QuestionAnswering(columns={}),
     "classification": Classification(columns={}, labels=("no", "yes", "perhaps")),
     "ner": EntityRecognition(columns={}, labels=("B-PER", "I-PER", "O")),
+    "embedding": Embedding(columns={}, pooling="mean"),
 }
 METHODS: dict[str, Callable[[], Adaptation]] = {
     "lora": lambda: Adapter(partial(LoraConfig, r=2, lora_alpha=8)),
@@ -66,6 +69,8 @@ def logits(model: Any, tokenizer: PreTrainedTokenizerBase) -> Tensor:
     )
     with torch.no_grad():
         output = model.eval()(**batch)
+    if hasattr(output, "last_hidden_state"):  # a model without a head
+        return output.last_hidden_state
     return torch.stack([output.start_logits, output.end_logits]) if hasattr(output, "start_logits") else output.logits
 
 
@@ -111,6 +116,21 @@ def test_the_card_loads_the_same_model(
     torch.testing.assert_close(logits(loaded["model"], loaded["tokenizer"]), expected, rtol=0, atol=1e-6)
     labels = TASKS[task].head_config().get("id2label")
     assert labels is None or loaded["model"].config.id2label == labels
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_card_shows_how_vectors_are_had(method: str, minilm: Backbone, tmp_path: Path) -> None:
+    written = write(tmp_path / "model", minilm, TASKS["embedding"], method)
+    names = run_card(written.folder)
+    rows: dict[str, list[Any]] = {"text": ["A sentence."], "text_pair": ["Another one."], "example": [0]}
+    encoded = TASKS["embedding"].encode(rows, written.tokenizer, 64)
+    batch = Collate({"input_ids": 0, "token_type_ids": 0, "key": -1})(
+        [{name: values[0] for name, values in encoded.items() if name not in ("truncated", "length")}]
+    )
+    with torch.no_grad():
+        expected = torch.cat(TASKS["embedding"].step(written.model, batch).logits)
+    torch.testing.assert_close(names["vectors"], expected, rtol=0, atol=1e-5)
+    assert names["model"].get_base_model().pooler is None if method == "lora" else names["model"].pooler is None
 
 
 def test_the_backbone_of_a_question_answering_llama_is_found(language_model: Backbone, tmp_path: Path) -> None:

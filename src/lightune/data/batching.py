@@ -32,9 +32,18 @@ class Share:
 
 
 def training_batches(
-    lengths: Sequence[int], *, batch_size: int, accumulate: int, share: Share, seed: int, epoch: int
+    lengths: Sequence[int],
+    *,
+    batch_size: int,
+    accumulate: int,
+    share: Share,
+    seed: int,
+    epoch: int,
+    strata: Sequence[int] | None = None,
 ) -> list[Indices]:
     """Return this rank's micro-batches of one epoch, in order; every feature occurs in exactly one rank's plan.
+
+    With strata an epoch has as many features as without, drawn as `balanced` says: some several times, others not.
 
     Shuffled features are cut into chunks, each chunk is sorted by length and cut into steps, and the steps are
     shuffled. Within a step, neighbours in length form a micro-batch; ranks take turns in it, so that their shares are
@@ -47,6 +56,7 @@ def training_batches(
         share: This process among the ranks.
         seed: Of the data order.
         epoch: Counted from 0.
+        strata: What each feature counts as, such as the number of its label; None takes every feature once.
 
     Returns:
         Lists of positions. All ranks get the same number of lists, none of them empty.
@@ -57,7 +67,7 @@ def training_batches(
     sizes = _enough(lengths, share)
     generator = np.random.default_rng([seed, epoch])
     step_size = batch_size * accumulate * share.world_size
-    order = generator.permutation(len(sizes))
+    order = generator.permutation(len(sizes)) if strata is None else balanced(strata, generator)
     whole = len(order) // step_size * step_size
     steps = _sorted_steps(order[:whole], sizes, step_size, generator)
     rest = order[whole:]
@@ -67,6 +77,31 @@ def training_batches(
         # Too few for every rank to get one: they join the step before.
         steps[-1] = _by_length(np.concatenate([steps[-1], rest]), sizes)
     return [micro for step in steps for micro in _micro_batches(step, batch_size, accumulate, share)]
+
+
+def balanced(strata: Sequence[int], generator: np.random.Generator) -> np.ndarray:
+    """Draw as many features as there are, in random order, each stratum equally often but for a rest of one.
+
+    A stratum with fewer features than it is drawn is gone through again and again, every time in another order; of one
+    with more each epoch sees another part.
+
+    Args:
+        strata: What each feature counts as.
+        generator: Source of the draws.
+
+    Returns:
+        Positions, ``(features,)``.
+    """
+    names, codes = np.unique(np.asarray(strata), return_inverse=True)
+    fewest, rest = divmod(len(codes), len(names))
+    counts = fewest + (generator.permutation(len(names)) < rest)
+    drawn = [_repeated(np.flatnonzero(codes == code), count, generator) for code, count in enumerate(counts)]
+    return generator.permutation(np.concatenate(drawn))
+
+
+def _repeated(positions: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    rounds = [generator.permutation(positions) for _ in range(math.ceil(count / len(positions)))]
+    return np.concatenate([positions[:0], *rounds])[:count]
 
 
 def _enough(lengths: Sequence[int], share: Share) -> np.ndarray:

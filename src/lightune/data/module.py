@@ -30,6 +30,7 @@ class DataModule(LightningDataModule):
         eval_only: Columns that training does not read.
         limit: Batches of an epoch (whole number) or share of them (up to 1.0), as Lightning's ``limit_train_batches``.
         pack: Tokens of a row into which training features are packed; None keeps one feature a row.
+        strata: What each training feature counts as where these are to be equally frequent; goes with `batch_size`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class DataModule(LightningDataModule):
         eval_only: tuple[str, ...] = (),
         limit: float = 1.0,
         pack: int | None = None,
+        strata: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -58,6 +60,7 @@ class DataModule(LightningDataModule):
         self.eval_only = eval_only
         self.limit = limit
         self.pack = pack
+        self.strata = strata
         self._training: PlannedLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
@@ -95,6 +98,7 @@ class DataModule(LightningDataModule):
             share=share,
             seed=self.seed,
             epoch=epoch,
+            strata=self.strata,
         )
 
     def train_dataloader(self) -> PlannedLoader:

@@ -1,6 +1,7 @@
 """A backbone: where its files are, and how configuration, tokenizer and weights are read from them."""
 
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -118,7 +119,7 @@ class Backbone:
     def skeleton(self, auto_class: str, config: PretrainedConfig) -> PreTrainedModel:
         """Return the model without memory for its weights, to look at module names before anything is loaded."""
         with torch.device("meta"):
-            return self._auto(auto_class, config).from_config(config)
+            return self._auto(auto_class, config).from_config(config, **_options(auto_class, config))
 
     def load(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
         """Return the model, and the names of the parameters that its files did not hold.
@@ -135,15 +136,16 @@ class Backbone:
         """
         auto = self._auto(auto_class, config)
         if not self.pretrained:
-            model = auto.from_config(config)
+            model = auto.from_config(config, **_options(auto_class, config))
             fresh = {name for name, _ in model.named_parameters()}
             return model, frozenset(fresh & head_parameters(model))
-        model, info = self._loaded(auto, config)
+        options = _options(auto_class, config)
+        model, info = self._loaded(auto, config, **options)
         if _none_loaded(model, info):
             # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question
             # answering, `model` elsewhere); transformers then loads nothing, and goes on with random weights.
             mapping = {rf"^{name}\.": f"{model.base_model_prefix}." for name in _CAUSAL_PREFIXES}
-            model, info = self._loaded(auto, config, key_mapping=mapping)
+            model, info = self._loaded(auto, config, key_mapping=mapping, **options)
             model.config.key_mapping = mapping  # whoever loads an adapter of this model needs it again
         if _none_loaded(model, info):
             raise ConfigError(
@@ -216,6 +218,26 @@ def _put_space_before_words(tokenizer: Any) -> None:
 def _none_loaded(model: PreTrainedModel, info: Mapping[str, Any]) -> bool:
     backbone = {name for name, _ in model.named_parameters()} - head_parameters(model)
     return backbone <= set(info["missing_keys"])
+
+
+def takes_no_pooler(auto_class: str, config: PretrainedConfig) -> bool:
+    """Return whether a model without a head has to be told to leave out its pooling layer.
+
+    Some encoders come with a layer on their first token. No task reads it, and what no loss reads cannot be trained.
+
+    Args:
+        auto_class: A transformers auto class.
+        config: Of the model.
+    """
+    if auto_class != "AutoModel":
+        return False
+    found: Any = transformers.AutoModel._model_mapping[type(config)]
+    kinds = found if isinstance(found, tuple) else (found,)
+    return all("add_pooling_layer" in inspect.signature(kind).parameters for kind in kinds)
+
+
+def _options(auto_class: str, config: PretrainedConfig) -> dict[str, Any]:
+    return {"add_pooling_layer": False} if takes_no_pooler(auto_class, config) else {}
 
 
 def head_parameters(model: PreTrainedModel) -> set[str]:

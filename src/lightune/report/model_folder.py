@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from lightune.models.backbone import takes_no_pooler
 from lightune.tasks.base import Task
 
 _CARD = """---
@@ -38,7 +39,7 @@ _FULL = """from transformers import AutoTokenizer, {auto}
 
 folder = "."  # this folder
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = {auto}.from_pretrained(folder)"""
+model = {auto}.from_pretrained(folder{bare})"""
 
 _ADAPTER = """from peft import PeftConfig, PeftModel
 from transformers import AutoConfig, AutoTokenizer, {auto}
@@ -46,7 +47,7 @@ from transformers import AutoConfig, AutoTokenizer, {auto}
 folder = "."  # this folder: adapter and head; the backbone is loaded from where it was
 base = PeftConfig.from_pretrained(folder).base_model_name_or_path
 config = AutoConfig.from_pretrained(folder)  # knows the labels
-backbone = {auto}.from_pretrained(base, config=config{mapping})
+backbone = {auto}.from_pretrained(base, config=config{mapping}{bare})
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = PeftModel.from_pretrained(backbone, folder)"""
 
@@ -54,7 +55,7 @@ _ADAPTER_AND_BACKBONE = """from peft import PeftModel
 from transformers import AutoTokenizer, {auto}
 
 folder = "."  # this folder: adapter and head, and the backbone, which was never anywhere else
-backbone = {auto}.from_pretrained(f"{{folder}}/backbone")
+backbone = {auto}.from_pretrained(f"{{folder}}/backbone"{bare})
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = PeftModel.from_pretrained(backbone, folder)"""
 
@@ -124,8 +125,10 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
     counts = parameter_counts(model)
     config: Any = model.config
     mapping = ", key_mapping=config.key_mapping" if hasattr(config, "key_mapping") else ""
+    bare = ", add_pooling_layer=False" if takes_no_pooler(task.auto_class, config) else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
-    usage = (_ADAPTER if pretrained else _ADAPTER_AND_BACKBONE) if adapter else _FULL
+    template = (_ADAPTER if pretrained else _ADAPTER_AND_BACKBONE) if adapter else _FULL
+    loading = template.format(auto=task.auto_class, mapping=mapping, bare=bare)
     return _CARD.format(
         library="peft" if adapter else "transformers",
         base_model=f"\nbase_model: {base}" if pretrained else "",
@@ -135,7 +138,7 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
         trained=counts["trainable"],
         total=counts["total"],
         metrics="\n".join(rows),
-        usage=usage.format(auto=task.auto_class, mapping=mapping),
+        usage="\n\n".join(part for part in (loading, task.usage()) if part),
     )
 
 

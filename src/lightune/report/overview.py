@@ -52,7 +52,8 @@ def _split_rows(experiment: Experiment) -> list[tuple[Any, ...]]:
 def _batch(cfg: DictConfig) -> str:
     accumulate = cfg.trainer.accumulate_grad_batches
     size = f"{cfg.data.tokens_per_batch:,} tokens" if cfg.data.tokens_per_batch else f"{cfg.data.batch_size} features"
-    return size + (f" × {accumulate} micro-batches" if accumulate > 1 else "")
+    balanced = ", balanced" if cfg.data.get("balanced") else ""
+    return size + (f" × {accumulate} micro-batches" if accumulate > 1 else "") + balanced
 
 
 def _steps(experiment: Experiment) -> str:

@@ -168,6 +168,10 @@ class Task(Protocol):
         """Return finer tables, such as one row per class; may be empty."""
         return {}
 
+    def usage(self) -> str:
+        """Return Python lines for the model card that go on from ``model`` and ``tokenizer``; may be empty."""
+        return ""
+
 
 def model_inputs(batch: Batch) -> dict[str, Tensor]:
     """Return the tensors of a batch that every transformers model takes."""

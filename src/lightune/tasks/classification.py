@@ -138,7 +138,7 @@ class Classification(Task):
         found = self._indices(predictions)
         matrix = confusion(*found, self.labels)
         rows = [
-            {"label": name, **dict(zip(self.labels, row, strict=True))}
+            {"label": name, "predicted": dict(zip(self.labels, row, strict=True))}
             for name, row in zip(self.labels, matrix, strict=True)
         ]
         return {"per_class": per_class_table(*found, self.labels), "confusion": rows}

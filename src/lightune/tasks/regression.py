@@ -1,20 +1,18 @@
 """Regression: a number for a text, or for a pair of texts."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import nn
-from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
+from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.metrics.regression import regression_metrics
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
-from lightune.tasks.texts import encode_texts, read_texts
+from lightune.tasks.texts import encode_texts, finite_number, read_texts
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Regression(Task):
         """Return rows of id, text, text_pair (where there are pairs) and score (a finite float)."""
         read = read_texts(table, self.columns)
         for index, row in enumerate(read.rows):
-            row["score"] = _number(row["score"], read.locate(index), self.columns["score"])
+            row["score"] = finite_number(row["score"], read.locate(index), self.columns["score"])
         return read
 
     def with_labels(self, train: Table) -> Self:
@@ -72,8 +70,7 @@ class Regression(Task):
     def step(self, model: nn.Module, batch: Batch) -> Output:
         """Return the summed squared error and the number of examples; logits are (batch,)."""
         scores = model(**model_inputs(batch)).logits.squeeze(-1).float()
-        loss = functional.mse_loss(scores, batch["score"].float(), reduction="sum")
-        return Output(loss, torch.tensor(len(scores), device=scores.device), (scores.detach(),))
+        return Output(*losses.squared_error(scores, batch["score"]), (scores.detach(),))
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
         """Return (example, score) for each feature."""
@@ -86,16 +83,3 @@ class Regression(Task):
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return Pearson's and Spearman's correlation, and the mean squared and absolute error."""
         return regression_metrics([p.prediction for p in predictions], [p.target for p in predictions])
-
-
-def _number(value: Any, place: str, column: str | None) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise DataError(
-            f"{place}: column '{column}' should hold a number, and holds {value!r:.60}",
-            "mend or leave out the row, or name another column: task.columns.score=…",
-        )
-    return number

@@ -1,11 +1,13 @@
 """What tasks on a text, or on a pair of texts, have in common: reading them, and their input ids."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Table
+from lightune.errors import DataError
 from lightune.tasks.base import Columns, canonical, require_text
 
 TEXTS = ("text", "text_pair")
@@ -22,6 +24,29 @@ def read_texts(table: Table, columns: Columns) -> Table:
         if columns.get(column):
             require_text(read, column, columns[column])
     return read
+
+
+def finite_number(value: Any, place: str, column: str | None) -> float:
+    """Return a row's score as a float.
+
+    Args:
+        value: As the data has it.
+        place: File and row, for the message.
+        column: The data's column.
+
+    Raises:
+        DataError: It is no number, or an infinite one.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(
+            f"{place}: column '{column}' should hold a number, and holds {value!r:.60}",
+            "mend or leave out the row, or name another column: task.columns.score=…",
+        )
+    return number
 
 
 def encode_texts(

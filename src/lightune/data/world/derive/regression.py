@@ -31,8 +31,9 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         told, rivals = (casting.facts(subject, chosen) for subject in casting.subjects(kind, 2))
         agreed = rng.sample(range(FACTS), rng.randint(0, FACTS))
         again = [fact if i in agreed else changed(fact, rivals[i], rng, told) for i, fact in enumerate(told)]
+        same = sum(fact in again for fact in told)  # two subjects may have the same object by chance
         rng.shuffle(again)
-        yield example(told, again, HIGHEST * len(agreed) / FACTS, world.split, rng)
+        yield example(told, again, HIGHEST * same / FACTS, world.split, rng)
 
 
 def changed(fact: Fact, rival: Fact, rng: random.Random, told: list[Fact]) -> Fact:

@@ -1,0 +1,87 @@
+"""Pictures of a split's finer tables. matplotlib is imported where something is drawn, and needs no display."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+_NUMBERED = 30  # labels up to which each cell holds its count
+_NAMED = 200  # labels up to which each has its name beside its line
+_LONGEST = 34  # characters of a name
+
+
+def write_pictures(folder: Path, split: str, tables: Mapping[str, Rows]) -> None:
+    """Draw what can be drawn of a split's tables, such as ``test_confusion.png``.
+
+    Args:
+        folder: Where they go.
+        split: Its name begins the names of the files.
+        tables: Name → rows, as the task returns them.
+    """
+    for name, draw in DRAWN.items():
+        if tables.get(name):
+            path = folder / f"{split}_{name}.png"
+            unfinished = path.with_name(f".{path.name}.part")
+            draw(tables[name]).savefig(unfinished, format="png", dpi=120)
+            unfinished.replace(path)
+
+
+def confusion(rows: Rows) -> "Figure":
+    """Return the picture of a confusion matrix: one line a true label, one column a predicted one.
+
+    A cell's shade is its share of the line, so that rare labels show as well as frequent ones, and grows with the
+    root of the share, so that few mistakes among many right answers show too. Its number, where there is room for
+    numbers, is the count.
+
+    Args:
+        rows: One a true label: ``label``, and ``predicted``, the count of each label that was predicted for it.
+    """
+    import numpy as np
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
+    labels = [str(row["label"]) for row in rows]
+    counts = np.array([list(row["predicted"].values()) for row in rows])
+    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+    size = _inches(len(labels))
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    axes.set_xlabel("predicted label")
+    axes.set_ylabel("true label")
+    if len(labels) <= _NAMED:
+        _name_lines(axes, labels)
+    if len(labels) <= _NUMBERED:
+        _number_cells(axes, counts.tolist(), shares.tolist())
+    figure.colorbar(image, ax=axes, label="share of the true label's examples", shrink=0.8)
+    return figure
+
+
+def _inches(labels: int) -> float:
+    """Return the height of a matrix with room for its names."""
+    line = 0.42 if labels <= _NUMBERED else 0.17
+    return 2.5 + max(line * min(labels, _NAMED), 2.5)
+
+
+def _name_lines(axes: "Axes", labels: Sequence[str]) -> None:
+    names = [label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…" for label in labels]
+    small = 9 if len(labels) <= _NUMBERED else 6
+    axes.set_xticks(range(len(labels)), names, rotation=90, fontsize=small)
+    axes.set_yticks(range(len(labels)), names, fontsize=small)
+
+
+def _number_cells(axes: "Axes", counts: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]) -> None:
+    for line, (numbers, shades) in enumerate(zip(counts, shares, strict=True)):
+        for column, (number, shade) in enumerate(zip(numbers, shades, strict=True)):
+            if number:  # empty cells are the picture's ground
+                color = "white" if shade > 0.3 else "black"
+                axes.text(column, line, f"{number:,}", ha="center", va="center", color=color, fontsize=8)
+
+
+DRAWN: Mapping[str, Callable[[Rows], "Figure"]] = MappingProxyType({"confusion": confusion})
