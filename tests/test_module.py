@@ -43,6 +43,24 @@ def test_each_trained_parameter_is_in_one_group(task: str, model: str, peft: str
     assert set(map(id, optimizer.state)) == set(grouped)  # each has taken steps
 
 
+@pytest.mark.parametrize("peft", METHODS)
+def test_a_pretrained_model_trains_with_dropout_and_is_evaluated_without(peft: str, tmp_path: Path) -> None:
+    """Files give a model in evaluation mode, and Lightning leaves a model in the mode that it finds."""
+    options = ("task=classification", "model=minilm", "trainer.limit_train_batches=2", "trainer.max_epochs=2")
+    experiment = running.assembled(tmp_path / "run", *RUN, *options, f"peft={peft}")
+    assert all(module.training for module in experiment.module.modules())
+    modes: list[bool] = []
+    dropout = experiment.module.get_submodule(_embeddings_dropout(experiment))
+    dropout.register_forward_hook(lambda module, *_: modes.append(module.training))
+    experiment.trainer.fit(experiment.module, experiment.data)
+    assert modes == [True, True, False] * 2
+
+
+def _embeddings_dropout(experiment: Experiment) -> str:
+    (name,) = [name for name, _ in experiment.module.named_modules() if name.endswith("embeddings.dropout")]
+    return name
+
+
 def test_the_head_can_have_its_own_rate(tmp_path: Path) -> None:
     options = ("task=ner", "peft=lora", "optimizer.lr=1e-3", "optimizer.head_lr=1e-2", "scheduler=constant")
     experiment = _fitted(tmp_path, *options)

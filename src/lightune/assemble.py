@@ -215,7 +215,8 @@ def _adapted(
 ) -> nn.Module:
     torch.manual_seed(cfg.seed)  # the head is drawn here; nothing before it may change the draw
     model, fresh = backbone.load(task.auto_class, config)
-    return adaptation.apply(model, fresh, task.peft_type)
+    # Files give a model in evaluation mode, and Lightning would train it in the mode that it finds: without dropout.
+    return adaptation.apply(model, fresh, task.peft_type).train()
 
 
 def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -212,7 +212,6 @@ def _quiet() -> None:
         ".*does not have many workers.*",
         ".*Checkpoint directory.*exists and is not empty.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-        ".*module\\(s\\) in eval mode at the start of training.*",
         ".*Trying to infer the `batch_size`.*",
         ".*lr_scheduler.step\\(\\)` before.*",
         ".*is_gradient_checkpointing.*",
