@@ -38,7 +38,7 @@ class Row:
         return "-".join((self.task, self.model, self.peft))
 
 
-TASKS = ("qa", "classification", "multilabel", "regression", "ner")
+TASKS = ("qa", "classification", "multilabel", "regression", "ner", "choice")
 TINY = ("tiny", "tiny-decoder")
 METHODS = ("full", "lora")
 

@@ -34,7 +34,7 @@ PAIRS = 5
 @pytest.mark.parametrize(
     ("command", "status", "shows"),
     [
-        ("train.py --help", 0, "task: classification, multilabel, ner, qa, regression"),
+        ("train.py --help", 0, "task: choice, classification, multilabel, ner, qa, regression"),
         ("eval.py --help", 0, "checkpoint"),
         ("train.py --cfg job", 0, "_target_: lightune.tasks.qa.QuestionAnswering"),
         ("train.py --cfg job --resolve task=ner", 0, "monitor: val/f1"),

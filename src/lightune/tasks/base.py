@@ -47,6 +47,7 @@ class Prediction:
         target: What the data says.
         scores: Task-specific numbers, such as ``f1`` or ``confidence``.
         probabilities: Of each label, where the task has labels and metrics need more than the likeliest.
+        group: What finer tables count it under, such as its subject.
     """
 
     example: int
@@ -55,6 +56,7 @@ class Prediction:
     target: Any
     scores: dict[str, float] = field(default_factory=dict)
     probabilities: Sequence[float] = ()
+    group: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the row of predictions.jsonl."""
@@ -71,12 +73,14 @@ class Task(Protocol):
         padding: Column → what fills it up in a batch.
         eval_only: Columns that training does not read.
         unencoded: Settings that do not change the features, so that a sweep over them encodes once.
+        kept: Settings that come from the training rows and go into checkpoints: an evaluation has no such rows.
     """
 
     pretokenized: ClassVar[bool] = False
     padding: ClassVar[Mapping[str, int]] = MappingProxyType({})
     eval_only: ClassVar[Sequence[str]] = ()
     unencoded: ClassVar[Sequence[str]] = ()
+    kept: ClassVar[Sequence[str]] = ("labels",)
 
     @property
     def auto_class(self) -> str:
@@ -109,6 +113,7 @@ class Task(Protocol):
 
     def check_labels(self, table: Table) -> None:
         """Raise DataError where a row has a label that the task does not know."""
+        return
 
     def stratum(self, row: Row) -> Hashable:
         """Return what a cut into splits balances, or None."""
