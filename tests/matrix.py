@@ -45,8 +45,17 @@ METHODS = ("full", "lora")
 # Without training the tokens of a tiny backbone look alike; spread out they are something to learn from.
 SPREAD = ("+model.config.initializer_range=0.2",)
 
+# A language model's head is as large as its embeddings, and with LoRA it would be trained in full if it were new.
+TIED = ("+model.config.tie_word_embeddings=true",)
+
+
+def extra(task: str, model: str) -> tuple[str, ...]:
+    """Return what a tiny backbone needs for a task."""
+    return (*SPREAD, *TIED) if (task, model) == ("choice", "tiny-decoder") else SPREAD
+
+
 ROWS = (
-    *(Row(*names, SPREAD) for names in product(TASKS, TINY, METHODS)),
+    *(Row(*names, extra(*names[:2])) for names in product(TASKS, TINY, METHODS)),
     # A pretrained backbone: what is frozen comes from files, and a checkpoint holds only what was trained.
     Row("ner", "minilm", "lora", ("data.max_length=32",)),
 )

@@ -42,13 +42,19 @@ def _scorer(name: str, request: pytest.FixtureRequest, task: MultipleChoice) -> 
     return fitted, backbone.load(fitted.auto_class, config)[0].eval()
 
 
-def _batch(task: MultipleChoice, rows: list[Row], tokenizer: PreTrainedTokenizerBase, length: int = 64) -> Batch:
+def _batch(
+    task: MultipleChoice,
+    rows: list[Row],
+    tokenizer: PreTrainedTokenizerBase,
+    length: int = 64,
+    multiple: int | None = None,
+) -> Batch:
     table = task.read(Table(rows, "a.jsonl"))
     columns = {key: [row[key] for row in table.rows] for key in table.rows[0]}
     encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
     features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
     kept = [{key: v for key, v in feature.items() if key not in ("truncated", "length")} for feature in features]
-    return Collate({"input_ids": 0, "token_type_ids": 0, **task.padding})(kept)
+    return Collate({"input_ids": 0, "token_type_ids": 0, **task.padding}, multiple)(kept)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +124,16 @@ def test_a_batch_is_the_sum_of_its_examples(
     assert sum(part.loss_sum.item() for part in alone) == pytest.approx(whole.loss_sum.item(), rel=1e-5)
     for scores, part in zip(whole.logits[0], alone, strict=True):
         assert torch.allclose(scores[: part.logits[0].size(1)], part.logits[0][0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["tiny_encoder", "tiny_decoder"])
+def test_round_lengths_change_nothing(
+    backbone: str, tokenizer: PreTrainedTokenizerBase, request: pytest.FixtureRequest
+) -> None:
+    """Padding to a multiple, as tensor cores like it, leaves the loss alone."""
+    task, model = _scorer(backbone, request, CLOZE)
+    plain, rounded = (task.step(model, _batch(task, ROWS, tokenizer, multiple=multiple)) for multiple in (None, 8))
+    assert rounded.loss_sum.item() == pytest.approx(plain.loss_sum.item(), rel=1e-5)
 
 
 def test_normalisations_divide_by_tokens_and_bytes(

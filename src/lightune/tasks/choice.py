@@ -144,7 +144,7 @@ class MultipleChoice(Task):
     def _likelihoods(self, model: nn.Module, batch: Batch) -> Tensor:
         sums = choice_log_likelihoods(model, batch)
         tokens = (batch["target_ids"] != losses.IGNORED).sum(-1).clamp(min=1)
-        return torch.stack([sums, sums / tokens, sums / batch["bytes"]], -1)
+        return torch.stack([sums, sums / tokens, sums / batch["bytes"][:, : sums.size(1)]], -1)
 
     @property
     def _decisive(self) -> int:
@@ -161,7 +161,7 @@ class MultipleChoice(Task):
         """Return (example, scores of its choices) for each feature, ``(choices, ways)``."""
         (scores,) = output.logits
         return [
-            (example, part[part[:, 0] > -torch.inf].cpu().numpy())
+            (example, part[part[:, 0] != -torch.inf].cpu().numpy())
             for example, part in zip(batch["example"].tolist(), scores.float(), strict=True)
         ]
 

@@ -224,7 +224,8 @@ def choice_log_likelihoods(model: nn.Module, batch: Mapping[str, Tensor]) -> Ten
         logits_to_keep=kept,
     ).logits.float()  # (inputs that exist, kept positions, vocabulary)
     numbers = exists.flatten().cumsum(0).view_as(exists) - 1  # of each input among those that exist
-    rows = numbers.gather(1, batch["input"])[:, :, None]  # (batch, choices, 1)
+    # Lists of numbers may have been filled up further than lists of lists, to a round length.
+    rows = numbers.gather(1, batch["input"][:, : targets.size(1)])[:, :, None]  # (batch, choices, 1)
     columns = torch.searchsorted(kept, places).clamp(max=len(kept) - 1)[:, None, :]  # (batch, 1, longest choice)
     picked = logits[rows, columns, targets.where(counted, 0)] - logits.logsumexp(-1)[rows, columns]
     sums = picked.where(counted, 0.0).sum(-1)
