@@ -117,7 +117,7 @@ def test_the_metrics_are_flat_numbers(trained: Trained) -> None:
     assert names | {"params/total"} <= found.keys()
     val, test = ({key.partition("/")[2] for key in found if key.startswith(split)} for split in ("val/", "test/"))
     assert val == test
-    assert {"loss", trained.config["task"]["monitor"]} < val
+    assert {"loss", trained.config["task"]["monitor"]} <= val
     assert found["tokens/total"] > SIZES["train"] * STEPS
     share = found["params/trainable"] / found["params/total"]
     assert share == 1 if trained.row.peft == "full" else share < 0.1

@@ -210,7 +210,7 @@ def test_shots_stand_before_the_question(tokenizer: PreTrainedTokenizerBase, req
     task, _ = _scorer("tiny_decoder", request, MultipleChoice(columns=COLUMNS, prompt=Prompt(shots=1)))
     known = task.with_labels(task.read(Table(ROWS, "a.jsonl")))
     texts = tokenizer.batch_decode(_batch(known, ROWS, tokenizer, 128)["input_ids"][:, 0])
-    assert "it rained . a. the street was wet ." in texts[0]  # the first example is not shown before itself
+    assert "it rained. a. the street was wet." in texts[0]  # the first example is not shown before itself
     assert all("crewe answer : b" in text for text in texts[1:])
 
 

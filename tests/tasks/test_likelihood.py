@@ -65,7 +65,7 @@ def _one_by_one(model: nn.Module, row: Row, prompt: Prompt, tokenizer: PreTraine
         target = tokenizer(answer, add_special_tokens=False)["input_ids"]
         logits = model(torch.tensor([before + target])).logits[0].double()
         steps = logits.log_softmax(-1)[len(before) - 1 : -1]
-        found.append(float(steps.gather(1, torch.tensor(target)[:, None]).sum()))
+        found.append(steps.gather(1, torch.tensor(target)[:, None]).sum().item())
     return found
 
 
