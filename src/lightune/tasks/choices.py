@@ -46,16 +46,22 @@ def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int
         row.update({part: _text(row.get(part, ""), place, part) for part in _PARTS})
         if not (row["context"] or row["question"]):
             raise DataError(f"{place}: context and question are both empty", _REMEDY)
-        if "subject" in row:
-            row["subject"] = str(row["subject"]).strip()
         row["choices"] = _checked_choices(row["choices"], place)
         row["answer"] = _checked_answer(row, notation, first, place)
-        if not repeated and row["choices"].count(row["choices"][row["answer"]]) > 1:
-            raise DataError(
-                f"{place}: the right choice, {row['choices'][row['answer']]!r:.60}, occurs twice",
-                "mend the row, leave it out, or keep such rows: task.repeated=true",
-            )
+        if not repeated:
+            _refuse_repeated(row, place)
+        if "subject" in row:
+            row["subject"] = str(row["subject"]).strip()
     return read
+
+
+def _refuse_repeated(row: Row, place: str) -> None:
+    right = row["choices"][row["answer"]]
+    if row["choices"].count(right) > 1:
+        raise DataError(
+            f"{place}: the right choice, {right!r:.60}, occurs twice",
+            "mend the row, leave it out, or keep such rows: task.repeated=true",
+        )
 
 
 def _gathered(table: Table, columns: ChoiceColumns) -> tuple[Table, Columns]:

@@ -1,17 +1,18 @@
-"""Multiple choice: two subjects that have the same two relations to things of one kind, and a question about one."""
+"""Multiple choice: a passage about a subject, and four sentences; only one fits what the subject is, and goes on."""
 
 import random
 from collections.abc import Iterator
-from itertools import combinations, cycle
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
-from lightune.data.world.relations import Relation, subjects_of, topics
+from lightune.data.world.relations import subjects_of, topics
 from lightune.data.world.render import fill, mention, passage
-from lightune.data.world.scenes import Casting, distinct
+from lightune.data.world.scenes import Casting, topic_cycle
 
-SIZES = {"train": 1600, "val": 200, "test": 360}
-QUESTIONS_PER_PASSAGE = 2
+SIZES = {"train": 1200, "val": 200, "test": 360}
+QUESTION = "What comes next?"
+TOLD = 2
+CHOICES = 4
 
 
 def examples(world: World, rng: random.Random) -> Iterator[Example]:
@@ -22,37 +23,36 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         rng: Source of every choice.
 
     Yields:
-        Examples with ``context``, ``question``, ``choices`` (all objects of the passage, in any order) and ``answer``
-        (an index).
+        Examples with ``context``, ``question``, ``choices`` (sentences, in any order) and ``answer`` (an index).
     """
     casting = Casting(world, rng)
-    for pair in cycle(alike()):
-        told = quartet(casting, pair)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
-        text = passage(told, templates, rng).text
-        for asked in rng.sample(told, QUESTIONS_PER_PASSAGE):
-            question = rng.choice(asked.relation.questions(world.split))
-            objects = rng.sample([fact.object for fact in told], len(told))
-            row = {
-                "context": text,
-                "question": fill(question, mention(asked.subject)).text,
-                "choices": [mention(entity).text for entity in objects],
-                "answer": objects.index(asked.object),
-            }
-            yield Example(row, names(told), (*templates, question))
+    for topic in topic_cycle(rng):
+        kind = casting.kind(topic)
+        (subject,) = casting.subjects(kind, 1)
+        *told, right = casting.facts(subject, rng.sample(subjects_of(topic)[kind], TOLD + 1))
+        endings = [right, *(Fact(subject, f.relation, f.object) for f in strangers(casting, kind))]
+        yield example(told, endings, world.split, rng)
 
 
-def alike() -> list[tuple[Relation, Relation]]:
-    """Return the pairs of relations of one subject whose objects are of one kind, such as its coach and captain."""
-    families = [relations for topic in topics() for relations in subjects_of(topic).values()]
-    return [pair for family in families for pair in combinations(family, 2) if pair[0].object == pair[1].object]
+def strangers(casting: Casting, kind: str) -> list[Fact]:
+    """Choose facts of subjects of other kinds, each of another one."""
+    kinds = [other for topic in topics() for other in subjects_of(topic) if other != kind]
+    subjects = [casting.subjects(other, 1)[0] for other in casting.rng.sample(kinds, CHOICES - 1)]
+    return [casting.rng.choice(casting.world.facts[subject]) for subject in subjects]
 
 
-def quartet(casting: Casting, pair: tuple[Relation, Relation]) -> list[Fact]:
-    """Choose the facts of two subjects, in the order in which they are told: one after the other, or mixed."""
-    rng = casting.rng
-    while True:
-        groups = [casting.facts(subject, rng.sample(pair, 2)) for subject in casting.subjects(pair[0].subject, 2)]
-        told = [fact for group in groups for fact in group]
-        if distinct(told):
-            return told if rng.random() < 0.5 else rng.sample(told, len(told))
+def example(told: list[Fact], endings: list[Fact], split: str, rng: random.Random) -> Example:
+    """Tell the passage, and the endings (the first is right) as sentences in any order."""
+    templates = [rng.choice(fact.relation.statements(split)) for fact in [*told, *endings]]
+    said = [
+        fill(template, mention(fact.subject), mention(fact.object)).text
+        for fact, template in zip(endings, templates[TOLD:], strict=True)
+    ]
+    order = rng.sample(range(CHOICES), CHOICES)
+    row = {
+        "context": passage(told, templates[:TOLD], rng).text,
+        "question": QUESTION,
+        "choices": [said[i] for i in order],
+        "answer": order.index(0),
+    }
+    return Example(row, names(told + endings), tuple(templates))
