@@ -39,7 +39,7 @@ class Row:
 
 
 # Tasks of one text or two, which encoders and decoders have a head for; and those of language models.
-TASKS = ("qa", "qa_v2", "classification", "multilabel", "regression", "embedding", "ner")
+TASKS = ("qa", "qa_v2", "classification", "multilabel", "regression", "embedding", "ner", "choice")
 TINY = ("tiny", "tiny-decoder")
 LANGUAGE = {
     "clm": (("tiny-decoder",), ()),

@@ -30,7 +30,7 @@ NUMBERS: list[tuple[str, list[Any], list[Any]]] = [
     ("optimizer.head_lr", [None, 1e-3, "10x", "0.5x"], [0, -1, "x", "0x", "0.0x", "-2x", "10 x", "ten"]),
     ("optimizer.weight_decay", [0, 0.01], [-0.01, "no"]),
     ("trainer.accumulate_grad_batches", [1, 8], [0, 0.5]),
-    ("trainer.max_epochs", [1, 10], [0, -2, 1.5]),
+    ("trainer.max_epochs", [0, 1, 10], [-2, 1.5]),
     ("trainer.max_steps", [-1, 1, 1000], [0, -2]),
     ("trainer.gradient_clip_val", [None, 0, 1.0], [-1, "norm"]),
     ("scheduler.warmup", [0, 0.0, 0.1, 0.999, 1, 100], [-1, -0.1, 1.0, 1.5, "10%", None]),

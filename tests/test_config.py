@@ -23,6 +23,7 @@ CHOICES = [(group, option) for group, option in OPTIONS if not option.startswith
 # What an option cannot do without.
 NEEDED = {
     "data=hub": ["data.path=squad"],
+    "experiment=mmlu_files": ["data.folder=mmlu"],
     "data=files": [f"data.train={__file__}"],
     "model=auto": ["model.path=google-bert/bert-base-uncased"],
 }

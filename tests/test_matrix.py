@@ -117,7 +117,7 @@ def test_the_metrics_are_flat_numbers(trained: Trained) -> None:
     assert names | {"params/total"} <= found.keys()
     val, test = ({key.partition("/")[2] for key in found if key.startswith(split)} for split in ("val/", "test/"))
     assert val == test
-    assert {"loss", trained.config["task"]["monitor"]} < val
+    assert {"loss", trained.config["task"]["monitor"]} <= val
     assert found["tokens/total"] > SIZES["train"] * STEPS
     share = found["params/trainable"] / found["params/total"]
     assert share == 1 if trained.row.peft == "full" else share < 0.1
@@ -197,7 +197,7 @@ def test_the_model_folder_loads_elsewhere_with_the_same_logits(
     ours, theirs = _logits(best, experiment), _logits(loaded, experiment)
     assert ours
     # A head with one output is a product of vectors, whose last digit depends on where in memory they lie.
-    same = torch.allclose if ours[0].shape[-1] == 1 else torch.equal
+    same = torch.allclose if trained.row.task in ("regression", "choice") else torch.equal
     assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
     configs: list[Any] = [loaded.config, best.config]
     assert configs[0].to_dict().get("label2id") == configs[1].to_dict().get("label2id")

@@ -119,12 +119,9 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
 
 
 def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Put the label names into the card's configuration, so that an evaluation needs no training data."""
-    labels = getattr(task, "labels", None)
-    if not labels:
-        return dict(card)
-    config = {**card["config"], "task": {**card["config"]["task"], "labels": list(labels)}}
-    return {**card, "config": config}
+    """Put what the task took from the training rows into the card's configuration: an evaluation has no such rows."""
+    kept = {name: list(value) for name in task.kept if (value := getattr(task, name, None))}
+    return {**card, "config": {**card["config"], "task": {**card["config"]["task"], **kept}}}
 
 
 def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Table]]:

@@ -106,8 +106,8 @@ _NUMBERS: dict[str, _Expected] = {
     "optimizer.weight_decay": ("a number of at least 0", lambda v: _number(v) and v >= 0, 0.01),
     "trainer.accumulate_grad_batches": _POSITIVE,
     "trainer.max_epochs": (
-        "null, -1 or a whole number of at least 1",
-        lambda v: v in (None, -1) or (_whole(v) and v >= 1),
+        "null, -1 or a whole number of at least 0",
+        lambda v: v in (None, -1) or (_whole(v) and v >= 0),
         3,
     ),
     "trainer.max_steps": ("-1 or a whole number of at least 1", lambda v: v == -1 or (_whole(v) and v >= 1), 1000),

@@ -12,8 +12,9 @@ from lightune.adapt.targets import fresh_modules, linear_layers, target_modules
 from lightune.errors import ConfigError
 from lightune.models import Backbone
 
-QA, CLASSES, TAGS = (
-    f"AutoModelFor{head}" for head in ("QuestionAnswering", "SequenceClassification", "TokenClassification")
+QA, CLASSES, TAGS, CHOICES, LANGUAGE = (
+    f"AutoModelFor{head}"
+    for head in ("QuestionAnswering", "SequenceClassification", "TokenClassification", "MultipleChoice", "CausalLM")
 )
 COMMON = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -45,6 +46,9 @@ CASES = [
     ("llama", CLASSES, {"score"}, DECODER, 2 * 7),
     ("llama", TAGS, {"score"}, DECODER, 2 * 7),
     ("gpt2", CLASSES, {"score"}, {"c_attn", "c_proj", "c_fc"}, 2 * 4),  # layers of transformers' own class
+    ("bert", CHOICES, {"classifier"}, ENCODER, 2 * 6 + 1),  # and the pooler
+    ("llama", LANGUAGE, {"lm_head"}, DECODER, 2 * 7),
+    ("gpt2", LANGUAGE, set(), {"c_attn", "c_proj", "c_fc"}, 2 * 4),  # its head is the embeddings, and no target
 ]
 
 

@@ -391,3 +391,71 @@ def test_real_data(name: str, options: dict[str, Any], count: int, columns: list
         ]
         assert spans
         assert all(seen == text for seen, text in spans)
+
+
+DREAM: list[Any] = [
+    [
+        ["M: Hello.", "W: Good evening."],
+        [
+            {"question": "Who greets?", "choice": ["Both.", "Nobody."], "answer": "Both."},
+            {"question": "When?", "choice": ["At noon.", "In the evening.", "Never."], "answer": "In the evening."},
+        ],
+        "5-510",
+    ],
+    [["M: Yes."], [{"question": "What?", "choice": ["Yes.", "No."], "answer": "Yes."}], "4-1"],
+]
+
+
+def test_dream_is_recognised_and_flattened(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(DREAM, indent=2), encoding="utf-8")
+    rows = read(path).rows
+    assert [row["id"] for row in rows] == ["5-510-1", "5-510-2", "4-1-1"]
+    assert rows[1] == {
+        "id": "5-510-2",
+        "context": "M: Hello.\nW: Good evening.",
+        "question": "When?",
+        "choices": ["At noon.", "In the evening.", "Never."],
+        "answer": "In the evening.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("broken", "place"),
+    [
+        ([["M: No."], [], 7], "dialogue 2: expected its turns, its questions and its id"),
+        ([["M: No."], []], "dialogue 2"),
+        ([[3], [], "a"], "dialogue 2"),
+        ({"question": "What?"}, "dialogue 2"),
+        (
+            [["M: No."], [DREAM[0][1][0], {"question": "What?"}], "a"],
+            "dialogue 2, question 2: expected question, choice",
+        ),
+        ([["M: No."], ["What?"], "a"], "dialogue 2, question 1"),
+    ],
+)
+def test_a_broken_dialogue_is_named(broken: Any, place: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps([DREAM[0], broken]), encoding="utf-8")
+    with pytest.raises(DataError, match=rf"train\.json, {place}"):
+        read(path)
+
+
+def test_a_file_s_name_fills_columns(tmp_path: Path) -> None:
+    for name in ("dev__high_school_art_dev.csv", "dev__law_dev.csv"):
+        (tmp_path / name).write_text("question\nWhat?\n", encoding="utf-8")
+    table = read(tmp_path / "*.csv", from_name=r"__(?P<subject>\w+)_(?P<part>dev|test)\.csv")
+    assert table.rows == [
+        {"question": "What?", "subject": "high_school_art", "part": "dev"},
+        {"question": "What?", "subject": "law", "part": "dev"},
+    ]
+    assert table.locate(1) == "dev__law_dev.csv, line 2"
+    with pytest.raises(DataError, match=r"dev__high_school_art_dev\.csv: its name does not match"):
+        read(tmp_path / "*.csv", from_name=r"(?P<subject>law)_dev")
+
+
+@pytest.mark.parametrize(("expression", "problem"), [("(?P<subject>", "from_name"), (r"(\w+)_dev", "names no column")])
+def test_an_expression_has_to_name_a_column(expression: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "a_dev.csv").write_text("question\nWhat?\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=problem):
+        read(tmp_path / "a_dev.csv", from_name=expression)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from lightune.errors import ConfigError, nearest
@@ -25,12 +26,16 @@ def fresh_modules(model: nn.Module, fresh: Collection[str]) -> tuple[str, ...]:
 
 
 def linear_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
-    """Return the names of every linear layer outside the given modules."""
+    """Return the names of every linear layer outside the given modules.
+
+    The layer that turns states into a vocabulary is none of them: it may share its weight with the embeddings.
+    """
     outside = tuple(without)
+    output = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
     return [
         name
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and not _lies_in(name, outside)
+        if isinstance(module, (nn.Linear, Conv1D)) and module is not output and not _lies_in(name, outside)
     ]
 
 

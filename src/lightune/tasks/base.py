@@ -47,6 +47,7 @@ class Prediction:
         target: What the data says.
         scores: Task-specific numbers, such as ``f1`` or ``confidence``.
         probabilities: Of each label, where the task has labels and metrics need more than the likeliest.
+        group: What finer tables count it under, such as its subject.
     """
 
     example: int
@@ -55,6 +56,7 @@ class Prediction:
     target: Any
     scores: dict[str, float] = field(default_factory=dict)
     probabilities: Sequence[float] = ()
+    group: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the row of predictions.jsonl."""
@@ -72,6 +74,7 @@ class Task(Protocol):
         eval_only: Columns that training does not read.
         packable: Whether several features may share a row, kept apart by the task's steps as ``segments`` says.
         unencoded: Settings that do not change the features, so that a sweep over them encodes once.
+        kept: Settings that come from the training rows and go into checkpoints: an evaluation has no such rows.
     """
 
     pretokenized: ClassVar[bool] = False
@@ -79,6 +82,7 @@ class Task(Protocol):
     eval_only: ClassVar[Sequence[str]] = ()
     packable: ClassVar[bool] = False
     unencoded: ClassVar[Sequence[str]] = ()
+    kept: ClassVar[Sequence[str]] = ("labels",)
 
     @property
     def auto_class(self) -> str:

@@ -1,6 +1,8 @@
 """Which reader a file gets: by its name, by its content where the name says too little, or as told."""
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightune.data.readers import conll, delimited, parquet, structured
@@ -17,6 +19,7 @@ PARSERS: dict[str, Callable[[Source], Table]] = {
     "conll": conll.parse,
 }
 FORMATS = (*PARSERS, *delimited.DIALECTS)
+EXAMPLE = r"'+data.options.from_name=\"(?P<subject>\w+)_test\"'"
 SUFFIXES = {
     ".json": "json",
     ".jsonl": "jsonl",
@@ -38,6 +41,7 @@ def read(
     delimiter: str | None = None,
     header: bool | Sequence[str] | None = None,
     quoting: bool | None = None,
+    from_name: str | None = None,
 ) -> Table:
     """Read one file, or several one after the other.
 
@@ -48,18 +52,36 @@ def read(
         header: For CSV and TSV: whether the first row names the columns (it does unless said otherwise), or the
             names themselves where the file has no such row. Without names, columns are ``column_1``, ``column_2``, ….
         quoting: Whether double quotes may enclose a field: yes for CSV, no for TSV.
+        from_name: Regular expression that is searched for in each file's name; its named groups become columns.
 
     Returns:
         At least one row.
 
     Raises:
-        DataError: A file is missing, unreadable, malformed or without rows.
-        ConfigError: The format does not exist, or an option does not apply to it.
+        DataError: A file is missing, unreadable, malformed or without rows, or its name does not match.
+        ConfigError: The format does not exist, an option does not apply to it, or the expression names no column.
     """
     if format is not None and format not in FORMATS:
         raise ConfigError(f"there is no data format {format!r}", nearest(format, FORMATS))
     layout = Layout(delimiter=delimiter, header=header, quoting=quoting)
-    return concatenate([_read_one(source, format, layout) for source in open_all(path)])
+    tables = [(source.name, _read_one(source, format, layout)) for source in open_all(path)]
+    if from_name is not None:
+        tables = [(name, _with_parts(table, name, from_name)) for name, table in tables]
+    return concatenate([table for _, table in tables])
+
+
+def _with_parts(table: Table, name: str, expression: str) -> Table:
+    """Return the table with columns that its file's name fills, the same in every row."""
+    try:
+        pattern = re.compile(expression)
+    except re.error as error:
+        raise ConfigError(f"data.options.from_name={expression}: {error}", f"type for instance {EXAMPLE}") from None
+    if not pattern.groupindex:
+        raise ConfigError(f"data.options.from_name={expression} names no column", f"type for instance {EXAMPLE}")
+    found = pattern.search(name)
+    if found is None:
+        raise DataError(f"{name}: its name does not match data.options.from_name={expression}", "change one of them")
+    return replace(table, rows=[{**row, **found.groupdict()} for row in table.rows])
 
 
 def _read_one(source: Source, format: str | None, layout: Layout) -> Table:

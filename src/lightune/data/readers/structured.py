@@ -1,9 +1,9 @@
-"""JSON: a list of objects, the same under the key ``data``, or one object per line."""
+"""JSON: a list of objects, the same under the key ``data``, or one object per line; SQuAD's and DREAM's layouts too."""
 
 import json
 from typing import Any
 
-from lightune.data.readers import squad
+from lightune.data.readers import dream, squad
 from lightune.data.readers.source import Source
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
@@ -25,7 +25,7 @@ def parse_json(source: Source) -> Table:
     """Read a file that is one JSON value.
 
     Args:
-        source: A list of objects, ``{"data": [objects]}``, or SQuAD's layout, which is flattened.
+        source: A list of objects, ``{"data": [objects]}``, or SQuAD's or DREAM's layout, which is flattened.
 
     Returns:
         The objects as they are.
@@ -36,6 +36,8 @@ def parse_json(source: Source) -> Table:
     value = load(source)
     if squad.looks_like_squad(value):
         return squad.flatten(value, source.name)
+    if dream.looks_like_dream(value):
+        return dream.flatten(value, source.name)
     rows = value.get("data") if isinstance(value, dict) else value
     if not isinstance(rows, list):
         seen = f"an object with the keys {', '.join(value)}" if isinstance(value, dict) else kind_of(value)
