@@ -4,6 +4,7 @@ Each is called with the predicted texts and, for each, the texts that are equall
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -34,14 +35,25 @@ class Rouge:
 
     def __call__(self, predictions: Texts, references: References) -> dict[str, float]:
         """Return each type's mean."""
-        from rouge_score.rouge_scorer import RougeScorer
-
-        scorer = RougeScorer(list(self.types), use_stemmer=self.use_stemmer)
+        scorer = rouge_scorer()(list(self.types), use_stemmer=self.use_stemmer)
         scores = [
             scorer.score_multi([_lines(text) for text in right], _lines(found))
             for found, right in zip(predictions, references, strict=True)
         ]
         return {name: sum(s[name].fmeasure for s in scores) / max(len(scores), 1) for name in self.types}
+
+
+def rouge_scorer() -> Any:
+    """Import rouge-score and return its ``RougeScorer``.
+
+    It brings absl, whose log handler holds on to what is standard error at that moment, and closes it when somebody
+    configures logging anew. The process's own standard error it leaves open.
+    """
+    from absl import logging
+    from rouge_score.rouge_scorer import RougeScorer
+
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
+    return RougeScorer
 
 
 def _lines(text: str) -> str:
