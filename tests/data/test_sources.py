@@ -35,8 +35,8 @@ def test_the_corpus_has_three_splits_of_the_task_s_rows(task: str) -> None:
 
 
 def test_the_corpus_names_its_tasks_where_it_has_none() -> None:
-    with pytest.raises(ConfigError, match="qa"):
-        BuiltIn("translation").load(ALL)
+    with pytest.raises(ConfigError, match="translation"):
+        BuiltIn("translations").load(ALL)
 
 
 def test_only_the_files_that_are_needed_are_read(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from tokenizers import normalizers
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -82,8 +84,9 @@ class Backbone:
             return self._new_config(own, changes)
         config = _reading(self.path, AutoConfig, self.location, trust_remote_code=self.trust_remote_code)
         _refuse_unknown(own, config)
-        for key, value in {**own, **changes}.items():
-            setattr(config, key, value)
+        with _refusing_values():
+            for key, value in {**own, **changes}.items():
+                setattr(config, key, value)
         if config.pad_token_id is None:
             config.pad_token_id = self.tokenizer().pad_token_id
         return config
@@ -97,7 +100,8 @@ class Backbone:
         _refuse_unknown(own, AutoConfig.for_model(kind))
         tokenizer = self.tokenizer()
         ids = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-        return AutoConfig.for_model(**{**ids, "bos_token_id": None, "eos_token_id": None, **own, **changes})
+        with _refusing_values():
+            return AutoConfig.for_model(**{**ids, "bos_token_id": None, "eos_token_id": None, **own, **changes})
 
     def tokenizer(self, pretokenized: bool = False) -> PreTrainedTokenizerBase:
         """Return the tokenizer; one without a padding token pads with its end-of-text token.
@@ -201,6 +205,16 @@ def _refuse_unknown(own: Mapping[str, Any], config: PretrainedConfig) -> None:
                 f"model.config.{key}: the configuration of {config.model_type} models has no such key",
                 nearest(key, config.to_dict()),
             )
+
+
+@contextmanager
+def _refusing_values() -> Iterator[None]:
+    """Turn what a configuration says of a value that it does not take into an error that a user can mend."""
+    try:
+        yield
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"model.config: {reason}", "give a value of the expected type (3 is no 3.0)") from error
 
 
 def _is_byte_level(tokenizer: PreTrainedTokenizerBase) -> bool:

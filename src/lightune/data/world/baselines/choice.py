@@ -1,8 +1,6 @@
-"""Multiple choice: how the choices look, the words they share with the passage, and the words that went with them."""
+"""Multiple choice: how the choices look, and where the passage names them."""
 
-import math
-from collections import Counter
-
+from lightune.data.world.baselines.qa import SENTENCE, shape_of
 from lightune.data.world.baselines.words import words
 from lightune.data.world.examples import Row
 
@@ -12,34 +10,32 @@ def longest(train: list[Row], rows: list[Row]) -> list[int]:
     return [max(range(len(row["choices"])), key=lambda i: len(row["choices"][i])) for row in rows]
 
 
-def shared_words(train: list[Row], rows: list[Row]) -> list[int]:
-    """Answer with the choice of whose words most, as a share, stand in the passage."""
-    return [max(range(len(row["choices"])), key=lambda i: overlap(row, row["choices"][i])) for row in rows]
+def first_of_shape(train: list[Row], rows: list[Row]) -> list[int]:
+    """Answer with the choice that the passage names first, of those that look like an answer to the question."""
+    return [min(of_shape(row), key=lambda i: row["context"].find(row["choices"][i])) for row in rows]
 
 
-def overlap(row: Row, choice: str) -> float:
-    """Return the share of a choice's words that stand in the passage."""
-    known, said = set(words(row["context"])), set(words(choice))
-    return len(known & said) / len(said)
+def nearest_sentence(train: list[Row], rows: list[Row]) -> list[int]:
+    """Answer with the choice whose sentence shares most words with the question."""
+    return [max(range(len(row["choices"])), key=lambda i: shared(row, row["choices"][i])) for row in rows]
 
 
-def word_pairs(train: list[Row], rows: list[Row]) -> list[int]:
-    """Answer with the choice whose words went with the passage's words in training, rather than not."""
-    right, wrong = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for row in train:
-        for i, choice in enumerate(row["choices"]):
-            (right if i == row["answer"] else wrong).update(pairs(row, choice))
-
-    def score(row: Row, choice: str) -> float:
-        found = [pair for pair in pairs(row, choice) if pair in right or pair in wrong]
-        return sum(math.log((3 * right[pair] + 1) / (wrong[pair] + 1)) for pair in sorted(found))
-
-    return [max(range(len(row["choices"])), key=lambda i: score(row, row["choices"][i])) for row in rows]
+def nearest_of_shape(train: list[Row], rows: list[Row]) -> list[int]:
+    """The same, of those that look like an answer to the question."""
+    return [max(of_shape(row), key=lambda i: shared(row, row["choices"][i])) for row in rows]
 
 
-def pairs(row: Row, choice: str) -> set[tuple[str, str]]:
-    """Return every pair of a word of the passage and one of a choice."""
-    return {(known, said) for known in set(words(row["context"])) for said in set(words(choice))}
+def of_shape(row: Row) -> list[int]:
+    """Return the choices that look like an answer to the question; all of them where none does."""
+    shape = shape_of(row["question"])
+    return [i for i, choice in enumerate(row["choices"]) if shape.fullmatch(choice)] or list(range(len(row["choices"])))
+
+
+def shared(row: Row, choice: str) -> int:
+    """Return how many words of the question stand in a sentence that names a choice, at most."""
+    asked = set(words(row["question"]))
+    named = [sentence for sentence in SENTENCE.findall(row["context"]) if choice in sentence]
+    return max(len(asked & set(words(sentence))) for sentence in named)
 
 
 def accuracy(predictions: list[int], rows: list[Row]) -> float:
@@ -48,4 +44,4 @@ def accuracy(predictions: list[int], rows: list[Row]) -> float:
 
 
 MEASURE = ("accuracy", accuracy)
-BASELINES = (longest, shared_words, word_pairs)
+BASELINES = (longest, first_of_shape, nearest_sentence, nearest_of_shape)
