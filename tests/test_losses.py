@@ -282,6 +282,7 @@ def test_cosent_is_the_sum_over_all_pairs_of_pairs(scores: list[float]) -> None:
     wanted = _cosent_as_defined(cosines, torch.tensor(scores), 0.2)
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-5, abs=1e-6)
     assert int(count) == 6
+    assert loss.requires_grad
     if len(set(scores)) > 1:
         (ours,), (theirs,) = (torch.autograd.grad(value, cosines) for value in (loss, wanted))
         assert torch.allclose(ours, theirs, atol=1e-5)

@@ -34,9 +34,10 @@ class Embedding(Task):
     batch (InfoNCE, also called multiple negatives ranking). ``cosine`` brings the cosine of a pair to its score,
     ``cosent`` brings the cosines into the order of the scores.
 
-    Negatives come from the micro-batch, on all ranks together. So ``contrastive`` and ``cosent`` are the exception to
-    the rule that a step does not depend on how it is split: accumulated micro-batches add pairs, and no negatives. The
-    loss of an evaluation is that of the whole split, whatever its batches.
+    Two of them compare the pairs of a micro-batch with each other, and so are the exception to the rule that a step
+    does not depend on how it is split: accumulated micro-batches add pairs, and nothing to compare with.
+    ``contrastive`` sees the negatives of all ranks, ``cosent`` the pairs of its own. The loss of an evaluation is that
+    of the whole split, whatever its batches.
 
     Args:
         columns: Canonical column (id, text, text_pair, negative, score) → the data's column. ``negative`` holds a text,
