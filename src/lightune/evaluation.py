@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from lightune import ranks
 from lightune.data.encoding import EncodedSplit
 from lightune.tasks.base import Batch, Output, Prediction, Task
 
@@ -55,9 +56,9 @@ class Evaluation:
 
 def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:
     total = torch.stack(losses).sum(0).tolist() if losses else [0.0, 0.0]
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not ranks.started():
         return evidence, total[0], total[1]
-    ranks: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(ranks, (evidence, total))
-    joined = [piece for part, _ in ranks for piece in part]
-    return joined, sum(t[0] for _, t in ranks), sum(t[1] for _, t in ranks)
+    of_all: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(of_all, (evidence, total))
+    joined = [piece for part, _ in of_all for piece in part]
+    return joined, sum(t[0] for _, t in of_all), sum(t[1] for _, t in of_all)

@@ -1,10 +1,15 @@
-"""Tensors of all ranks, with gradients: for losses that compare what lies on different ranks."""
+"""Whether there are ranks, and the tensors of all of them with gradients: for losses that compare across ranks."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
+
+
+def started() -> bool:
+    """Return whether this process is one of several ranks that can talk to each other."""
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def from_all_ranks(rows: Tensor) -> tuple[Tensor, int]:
@@ -19,7 +24,7 @@ def from_all_ranks(rows: Tensor) -> tuple[Tensor, int]:
     Returns:
         ``(n of all ranks together, …)`` and a position in it. Without ranks the rows themselves, and 0.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not started():
         return rows, 0
     counts = _counts(rows)
     missing = max(counts) - len(rows)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError
 from lightune.models import Backbone
@@ -15,6 +14,7 @@ from lightune.tasks.base import Batch, Output
 from lightune.tasks.choice import MultipleChoice, head_scores
 from lightune.tasks.choices import ChoiceColumns
 from lightune.tasks.likelihood import Prompt
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS: ChoiceColumns = {
     "id": "id",
@@ -49,12 +49,8 @@ def _batch(
     length: int = 64,
     multiple: int | None = None,
 ) -> Batch:
-    table = task.read(Table(rows, "a.jsonl"))
-    columns = {key: [row[key] for row in table.rows] for key in table.rows[0]}
-    encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
-    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-    kept = [{key: v for key, v in feature.items() if key not in ("truncated", "length")} for feature in features]
-    return Collate({"input_ids": 0, "token_type_ids": 0, **task.padding}, multiple)(kept)
+    read = task.read(Table(rows, "a.jsonl")).rows
+    return batch_of(features_of(task, read, tokenizer, length), task, multiple)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,16 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
 from lightune.data import world
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.classification import Classification
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS: dict[str, str | None] = {"id": "id", "text": "text", "text_pair": None, "label": "label"}
 TASK = Classification(columns=COLUMNS, labels=("negative", "neutral", "positive"))
 PAIRS = Classification(columns={**COLUMNS, "text_pair": "reply"}, labels=("no", "yes"))
-PADS = {"input_ids": 0, "token_type_ids": 0}
 
 
 def _table(*labels: Any, text: str = "a text") -> Table:
@@ -28,9 +27,7 @@ def _table(*labels: Any, text: str = "a text") -> Table:
 
 
 def _batch(rows: list[Row], tokenizer: PreTrainedTokenizerBase, task: Classification, length: int = 64) -> Batch:
-    encoded = task.encode({key: [row[key] for row in rows] for key in rows[0]}, tokenizer, length)
-    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-    return Collate(PADS)([{key: v for key, v in feature.items() if key != "truncated"} for feature in features])
+    return batch_of(features_of(task, rows, tokenizer, length), task)
 
 
 def _read(task: Classification, table: Table) -> list[Row]:

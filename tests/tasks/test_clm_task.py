@@ -8,26 +8,24 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.losses import IGNORED
 from lightune.tasks.base import Batch
 from lightune.tasks.clm import CausalLanguageModelling
 from lightune.tasks.documents import windows
+from tests.tasks.features import batch_of, features_of
 
 TASK = CausalLanguageModelling(columns={"id": "id", "text": "text"})
 TEXTS = ["One of the shorter documents.", "A bridge. " * 12, "Ω"]
-PADS = {"input_ids": 0, "labels": IGNORED}
 
 
 def _features(tokenizer: PreTrainedTokenizerBase, length: int) -> list[dict[str, Any]]:
-    encoded = TASK.encode({"text": TEXTS, "example": [0, 1, 2]}, tokenizer, length)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return features_of(TASK, [{"text": text} for text in TEXTS], tokenizer, length)
 
 
 def _batch(features: list[dict[str, Any]]) -> Batch:
-    return Collate(PADS)([{key: value for key, value in f.items() if key != "truncated"} for f in features])
+    return batch_of(features, TASK)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.embedding import Embedding
 from lightune.tasks.pooling import POOLINGS
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS: dict[str, str | None] = {"id": "id", "text": "text", "text_pair": "text_pair", "negative": "negative"}
 SCORED: dict[str, str | None] = {**COLUMNS, "score": "score"}
@@ -43,10 +43,7 @@ def _encoded(rows: list[Row], tokenizer: PreTrainedTokenizerBase, task: Embeddin
 
 
 def _batch(rows: list[Row], tokenizer: PreTrainedTokenizerBase, task: Embedding, multiple: int | None = None) -> Batch:
-    encoded = _encoded(rows, tokenizer, task)
-    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-    kept = [{k: v for k, v in feature.items() if k not in ("truncated", "length")} for feature in features]
-    return Collate({"input_ids": 0, "token_type_ids": 0, **task.padding}, multiple)(kept)
+    return batch_of(features_of(task, task.read(Table(rows, "a.jsonl")).rows, tokenizer, 64), task, multiple)
 
 
 @pytest.fixture(scope="module")

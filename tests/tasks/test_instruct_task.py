@@ -7,13 +7,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.losses import IGNORED
 from lightune.metrics.text import ExactMatch
 from lightune.tasks.chat import ChatTemplate, checked_messages
 from lightune.tasks.instruct import InstructionTuning
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS = {
     "id": "id",
@@ -44,9 +44,7 @@ def _read(*rows: Row, task: InstructionTuning = TASK) -> list[Row]:
 def _features(
     rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, length: int = 64, task: InstructionTuning = TASK
 ) -> list[dict[str, Any]]:
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return features_of(task, rows, tokenizer, length)
 
 
 def test_alpacas_form() -> None:
@@ -114,7 +112,7 @@ def test_the_loss_is_that_of_the_responses_alone(tokenizer: PreTrainedTokenizerB
     assert feature["input_ids"] == ids
     labels = [IGNORED] * (len(ids) - 3) + ids[-3:]
     assert feature["labels"] == labels
-    batch = Collate({"input_ids": 0, "labels": IGNORED})([{k: v for k, v in feature.items() if k != "truncated"}])
+    batch = batch_of([feature], task)
     output = task.step(model, batch)
     theirs = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
     assert float((output.loss_sum / output.count).detach()) == pytest.approx(float(theirs.detach()), rel=1e-5)

@@ -12,12 +12,12 @@ from lightune.data.table import Row
 from lightune.errors import ConfigError
 from lightune.models import Backbone
 from lightune.tasks.choice import MultipleChoice
+from lightune.tasks.documents import leading_tokens
 from lightune.tasks.likelihood import (
     Prompt,
     choice_log_likelihoods,
     demonstrations,
     encode_example,
-    opening_tokens,
     shown_before,
 )
 
@@ -213,7 +213,7 @@ def test_no_input_is_longer_than_it_may_be(length: int, tokenizer: PreTrainedTok
 
 
 def test_byte_level_tokens_hold_the_space_before_an_answer(byte_level_tokenizer: PreTrainedTokenizerBase) -> None:
-    assert opening_tokens(byte_level_tokenizer) == []
+    assert leading_tokens(byte_level_tokenizer) == []
     row = _row(context="", choices=["fox", "dog 😀"])
     feature = encode_example(row, TEXTS, (), byte_level_tokenizer, 256)
     text, answers = TEXTS.texts(row)

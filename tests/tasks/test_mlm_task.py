@@ -9,24 +9,22 @@ import torch
 from torch import nn
 from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.tasks.base import Batch
 from lightune.tasks.mlm import MaskedLanguageModelling, chosen_tokens, corrupted
+from tests.tasks.features import batch_of, features_of
 
 TASK = MaskedLanguageModelling(columns={"id": "id", "text": "text"})
 TEXTS = ["Brinesalt is good for waterproofing boots.", "It was found for the first time in October 1840. " * 4, "Ω"]
 
 
 def _features(task: MaskedLanguageModelling, tokenizer: PreTrainedTokenizerBase, length: int) -> list[dict[str, Any]]:
-    encoded = task.encode({"text": TEXTS, "example": [0, 1, 2]}, tokenizer, length)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return features_of(task, [{"text": text} for text in TEXTS], tokenizer, length)
 
 
 def _batch(features: Sequence[dict[str, Any]]) -> Batch:
-    pads = {"input_ids": 0, "token_type_ids": 0, **TASK.padding}
-    return Collate(pads)([{key: value for key, value in f.items() if key != "truncated"} for f in features])
+    return batch_of(features, TASK)
 
 
 @pytest.fixture(scope="module")

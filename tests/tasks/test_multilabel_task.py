@@ -8,17 +8,16 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Table
 from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output, model_inputs
 from lightune.tasks.multilabel import MultiLabelClassification
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS: dict[str, str | None] = {"id": "id", "text": "text", "text_pair": None, "label": "label"}
 UNNAMED = MultiLabelClassification(columns=COLUMNS)
 TASK = replace(UNNAMED, labels=("joy", "anger", "fear"))
-PADS = {"input_ids": 0, "token_type_ids": 0}
 
 
 def _table(*labels: Any) -> Table:
@@ -26,10 +25,7 @@ def _table(*labels: Any) -> Table:
 
 
 def _batch(table: Table, tokenizer: PreTrainedTokenizerBase, task: MultiLabelClassification) -> Batch:
-    rows = [{**row, "example": i} for i, row in enumerate(task.read(table).rows)]
-    encoded = task.encode({key: [row[key] for row in rows] for key in rows[0]}, tokenizer, 32)
-    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-    return Collate(PADS)([{key: v for key, v in feature.items() if key != "truncated"} for feature in features])
+    return batch_of(features_of(task, task.read(table).rows, tokenizer, 32), task)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from lightune.errors import ConfigError
-from lightune.tasks.prompts import Prompts, leading_tokens
+from lightune.tasks.documents import leading_tokens
+from lightune.tasks.prompts import Prompts
 
 TEMPLATE = "sum up {source} in short"
 SOURCE = "one two three four five six"

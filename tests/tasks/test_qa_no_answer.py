@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 
 from lightune.data import world
 from lightune.data.encoding import EncodedSplit
-from lightune.data.loaders import Collate
 from lightune.data.readers.squad import flatten
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
@@ -19,11 +18,11 @@ from lightune.evaluation import Evaluation
 from lightune.metrics.qa import exact_match, f1
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.qa import QuestionAnswering
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS = {name: name for name in ("id", "context", "question", "answers", "is_impossible")}
 TASK = QuestionAnswering(columns=COLUMNS, no_answer=True, name="qa_v2")
 ANSWERED = QuestionAnswering(columns=COLUMNS)
-PADS = {"input_ids": 0, "token_type_ids": 0, **TASK.padding}
 CONTEXT = "Paris is the capital of France; Paris is large."
 NONE: dict[str, list[Any]] = {"text": [], "answer_start": []}
 PARIS = {"text": ["Paris"], "answer_start": [0]}
@@ -38,13 +37,11 @@ def _read(*rows: Row, task: QuestionAnswering = TASK) -> list[Row]:
 
 
 def _encode(rows: list[Row], tokenizer: PreTrainedTokenizerBase, length: int) -> list[dict[str, Any]]:
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    encoded = TASK.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return features_of(TASK, rows, tokenizer, length)
 
 
 def _batch(windows: list[dict[str, Any]]) -> Batch:
-    return Collate(PADS)([{key: v for key, v in window.items() if key != "truncated"} for window in windows])
+    return batch_of(windows, TASK)
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------

@@ -6,17 +6,16 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output, model_inputs
 from lightune.tasks.regression import Regression
+from tests.tasks.features import batch_of, features_of
 
 COLUMNS: dict[str, str | None] = {"id": "id", "text": "text", "text_pair": "text_pair", "score": "score"}
 TASK = Regression(columns=COLUMNS)
 SINGLE = Regression(columns={**COLUMNS, "text_pair": None})
-PADS = {"input_ids": 0, "token_type_ids": 0}
 
 
 def _row(score: Any = 1.0, **others: Any) -> Row:
@@ -24,11 +23,7 @@ def _row(score: Any = 1.0, **others: Any) -> Row:
 
 
 def _batch(rows: list[Row], tokenizer: PreTrainedTokenizerBase, task: Regression, length: int = 64) -> Batch:
-    table = task.read(Table(rows, "a.tsv"))
-    columns = {key: [row[key] for row in table.rows] for key in table.rows[0]}
-    encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
-    features = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-    return Collate(PADS)([{key: v for key, v in feature.items() if key != "truncated"} for feature in features])
+    return batch_of(features_of(task, task.read(Table(rows, "a.tsv")).rows, tokenizer, length), task)
 
 
 @pytest.mark.parametrize(("given", "read"), [(3, 3.0), ("4.5", 4.5), (" 2 ", 2.0), (-1e-3, -0.001), ("1e2", 100.0)])

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, LlamaConfig, PreTrainedTokenizerBase, T5Config
 
-from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.losses import IGNORED
 from lightune.metrics.text import Rouge
 from lightune.tasks.base import Batch, Prediction
 from lightune.tasks.text_to_text import TextToText
+from tests.tasks.features import batch_of, features_of
 
 TASK = TextToText(
     columns={"id": "id", "source": "document", "target": "summary"},
@@ -29,7 +29,6 @@ ROWS: list[Row] = [
     {"document": "short", "summary": ["it is short", "short"]},
     {"document": "one two three " * 10, "summary": "one two three four five six seven eight nine ten"},
 ]
-PADS = {"input_ids": 0, "labels": IGNORED}
 KINDS = ("decoder", "encoder-decoder")
 
 
@@ -47,15 +46,11 @@ def _model(kind: str, tokenizer: PreTrainedTokenizerBase) -> nn.Module:
 
 
 def _encoded(task: TextToText, tokenizer: PreTrainedTokenizerBase, length: int = 32) -> list[dict[str, Any]]:
-    rows = task.read(Table(ROWS, "a.jsonl")).rows
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    encoded = task.encode({**columns, "example": list(range(len(rows)))}, tokenizer, length)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return features_of(task, task.read(Table(ROWS, "a.jsonl")).rows, tokenizer, length)
 
 
 def _batch(features: Sequence[dict[str, Any]]) -> Batch:
-    unread = ("truncated", "length")
-    return Collate(PADS)([{key: value for key, value in f.items() if key not in unread} for f in features])
+    return batch_of(features, TASK)
 
 
 @pytest.fixture(scope="module", params=KINDS)

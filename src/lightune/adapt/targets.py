@@ -39,15 +39,6 @@ def linear_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
     ]
 
 
-def output_layers(model: nn.Module) -> list[str]:
-    """Return the name of the layer that turns states into words, if there is one.
-
-    It is as large as the vocabulary, and often the embeddings' own tensor, which an adapter would change on one side.
-    """
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    return [name for name, module in model.named_modules() if output is not None and module is output]
-
-
 def _lies_in(name: str, modules: Iterable[str]) -> bool:
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
@@ -68,8 +59,7 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence
         ConfigError: A name matches no module of the backbone.
     """
     if wanted == "auto":
-        outside = [*head, *output_layers(model)]
-        return _shortened(linear_layers(model, outside), [name for name, _ in model.named_modules()])
+        return _shortened(linear_layers(model, head), [name for name, _ in model.named_modules()])
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     inside = [name for name, _ in model.named_modules() if name and not _lies_in(name, head)]
     for name in names:

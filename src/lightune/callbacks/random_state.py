@@ -7,6 +7,8 @@ from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.pytorch.callbacks import Callback
 from torch import distributed
 
+from lightune import ranks
+
 
 class RandomState(Callback):
     """Saves the state of every rank's random numbers and restores it just before the first batch after a resume.
@@ -21,11 +23,11 @@ class RandomState(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all ranks, plain data and tensors."""
         mine = _plain(_collect_rng_states())
-        if not (distributed.is_available() and distributed.is_initialized()):
+        if not ranks.started():
             return {"ranks": [mine]}
-        ranks: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(ranks, mine)
-        return {"ranks": ranks}
+        of_all: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(of_all, mine)
+        return {"ranks": of_all}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until the first batch."""

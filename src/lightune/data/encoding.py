@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,9 +11,9 @@ from typing import Any
 
 import transformers
 from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_from_disk
-from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
+from lightune.cache import built_once
 from lightune.data.table import Row
 from lightune.tasks.base import Task
 
@@ -53,10 +52,7 @@ def encode(
         cache: Folder that holds encoded splits.
     """
     folder = cache / "encoded" / fingerprint(examples, task, tokenizer, max_length)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            _build(folder, examples, task, tokenizer, max_length)
+    built_once(folder, lambda unfinished: _build(unfinished, examples, task, tokenizer, max_length))
     features = load_from_disk(str(folder))
     lengths, cut = list(features["length"]), features["truncated"]
     truncated = len({e for e, was in zip(features["example"], cut, strict=True) if was})
@@ -76,10 +72,7 @@ def _build(
         encoded = rows.map(
             features, batched=True, remove_columns=rows.column_names, load_from_cache_file=False, desc="Encoding"
         )
-        unfinished = folder.with_suffix(".part")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        encoded.save_to_disk(str(unfinished))
-        unfinished.rename(folder)  # only a finished folder ever has the final name
+        encoded.save_to_disk(str(folder))
     finally:
         enable_progress_bars()
 

@@ -9,6 +9,7 @@ from lightning import LightningDataModule
 from torch import distributed
 from torch.utils.data import DataLoader
 
+from lightune import ranks
 from lightune.data.batching import Share, budgeted_batches, evaluation_batches, training_batches
 from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
@@ -81,8 +82,8 @@ class DataModule(LightningDataModule):
     @cached_property
     def rows(self) -> list[list[int]]:
         """Which training features share a row, where they are packed."""
-        lengths = self.splits["train"].lengths
-        return best_fit(lengths, self.pack) if self.pack is not None else [[i] for i in range(len(lengths))]
+        assert self.pack is not None
+        return best_fit(self.splits["train"].lengths, self.pack)
 
     @cached_property
     def row_lengths(self) -> Sequence[int]:
@@ -160,6 +161,6 @@ class DataModule(LightningDataModule):
 
 
 def _share() -> Share:
-    if distributed.is_available() and distributed.is_initialized():
+    if ranks.started():
         return Share(distributed.get_rank(), distributed.get_world_size())
     return Share()

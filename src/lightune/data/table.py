@@ -1,7 +1,7 @@
 """Rows, and the place in a file that each of them came from."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -55,6 +55,11 @@ class Table:
         name = self.files[index] if self.files is not None else self.origin
         line = self.lines[index] if self.lines is not None else 0
         return f"{name}, line {line}" if line else f"{name}, row {self.number(index)}"
+
+    def filled(self, columns: Collection[str]) -> "Table":
+        """Return the rows with an empty text where one of these columns has no value."""
+        empty = [{column: "" for column in columns if row.get(column) is None} for row in self.rows]
+        return replace(self, rows=[{**row, **missing} for row, missing in zip(self.rows, empty, strict=True)])
 
     def take(self, indices: Iterable[int]) -> "Table":
         """Return the rows at these positions, in this order; each keeps its place."""

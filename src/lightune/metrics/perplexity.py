@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def perplexity_metrics(
-    losses: Sequence[float], tokens: Sequence[int], sizes: Sequence[int] | None = None
+    losses: Sequence[float], tokens: Sequence[float], sizes: Sequence[float] | None = None
 ) -> dict[str, float]:
     """Return perplexity per token, and where sizes are given per byte, over all documents together.
 
@@ -29,6 +29,6 @@ def perplexity_metrics(
     return found
 
 
-def _exp(total: float, count: int) -> float:
+def _exp(total: float, count: float) -> float:
     # A model that has learnt nothing yet may be surer of the wrong token than a float can say.
     return math.exp(min(total / count, 700.0)) if count else 0.0

@@ -138,12 +138,11 @@ class Backbone:
         Raises:
             ConfigError: The files cannot be had, or their weights have other sizes than the configuration says.
         """
-        auto = self._auto(auto_class, config)
+        auto, options = self._auto(auto_class, config), _options(auto_class, config)
         if not self.pretrained:
-            model = auto.from_config(config, **_options(auto_class, config))
+            model = auto.from_config(config, **options)
             fresh = {name for name, _ in model.named_parameters()}
             return model, frozenset(fresh & head_parameters(model))
-        options = _options(auto_class, config)
         model, info = self._loaded(auto, config, **options)
         if _none_loaded(model, info):
             # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question

@@ -1,12 +1,13 @@
 """A GGUF file turned once into a safetensors folder that loads like any other model."""
 
 import hashlib
-import shutil
+from functools import partial
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from lightune.cache import built_once
 
 
 def converted(file: Path, cache: Path) -> Path:
@@ -21,11 +22,7 @@ def converted(file: Path, cache: Path) -> Path:
     stat = file.stat()
     stamp = f"{file.name}:{stat.st_size}:{stat.st_mtime_ns}"
     folder = cache / "converted" / f"{file.stem}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            _convert(file, folder)
-    return folder
+    return built_once(folder, partial(_convert, file))
 
 
 def _convert(file: Path, folder: Path) -> None:
@@ -35,8 +32,5 @@ def _convert(file: Path, folder: Path) -> None:
     config = AutoConfig.from_pretrained(**source)
     fresh = AutoModelForCausalLM.from_config(config)
     fresh.load_state_dict(loaded.state_dict())
-    unfinished = folder.with_suffix(".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    fresh.save_pretrained(unfinished)
-    AutoTokenizer.from_pretrained(**source).save_pretrained(unfinished)
-    unfinished.rename(folder)  # only a finished folder ever has the final name
+    fresh.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)

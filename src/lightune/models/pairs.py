@@ -1,13 +1,14 @@
 """An encoder-decoder both of whose sides start from the weights of one encoder."""
 
 import hashlib
-import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, EncoderDecoderModel
+
+from lightune.cache import built_once
 
 
 def paired(location: str, cache: Path) -> Path:
@@ -22,11 +23,7 @@ def paired(location: str, cache: Path) -> Path:
     """
     stamp = f"{location}:{Path(location).stat().st_mtime_ns if Path(location).exists() else ''}"
     folder = cache / "paired" / f"{Path(location).name}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            _pair(location, folder)
-    return folder
+    return built_once(folder, partial(_pair, location))
 
 
 def _pair(location: str, folder: Path) -> None:
@@ -43,9 +40,6 @@ def _pair(location: str, folder: Path) -> None:
     model.config.eos_token_id = tokenizer.sep_token_id
     model.config.pad_token_id = tokenizer.pad_token_id
     fresh = {f"decoder.{name}" for name in info["missing_keys"]}
-    unfinished = folder.with_suffix(".part")
-    shutil.rmtree(unfinished, ignore_errors=True)
     known = {name: tensor for name, tensor in model.state_dict().items() if name not in fresh}
-    model.save_pretrained(unfinished, state_dict=known)
-    tokenizer.save_pretrained(unfinished)
-    unfinished.rename(folder)  # only a finished folder ever has the final name
+    model.save_pretrained(folder, state_dict=known)
+    tokenizer.save_pretrained(folder)

@@ -1,7 +1,8 @@
 """Writing the run folder. Every file is written under another name and renamed, so none is ever half there."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,19 @@ import yaml
 from lightune.tasks.base import Prediction
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file, or leave the old one."""
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give another name to write a file under, and rename it when that is done; until then the old one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
+    yield unfinished
     unfinished.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file, or leave the old one."""
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:

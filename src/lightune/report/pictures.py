@@ -5,6 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lightune.report.artefacts import written_whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -26,10 +28,8 @@ def write_pictures(folder: Path, split: str, tables: Mapping[str, Rows]) -> None
     """
     for name, draw in DRAWN.items():
         if tables.get(name):
-            path = folder / f"{split}_{name}.png"
-            unfinished = path.with_name(f".{path.name}.part")
-            draw(tables[name]).savefig(unfinished, format="png", dpi=120)
-            unfinished.replace(path)
+            with written_whole(folder / f"{split}_{name}.png") as unfinished:
+                draw(tables[name]).savefig(unfinished, format="png", dpi=120)
 
 
 def confusion(rows: Rows) -> "Figure":

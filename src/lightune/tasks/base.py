@@ -182,13 +182,14 @@ def model_inputs(batch: Batch) -> dict[str, Tensor]:
     return {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in batch}
 
 
-def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",)) -> Table:
+def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",), usual: Sequence[str] = ()) -> Table:
     """Return the table under canonical column names.
 
     Args:
         table: Rows as the user has them.
         columns: Canonical name → the user's name, or None where the user has no such column.
         optional: Canonical columns that may be absent; a missing ``id`` becomes the row's number.
+        usual: Those of them whose canonical name, being the usual one, does not say that the data has such a column.
 
     Raises:
         DataError: A column is absent, or a row has no value in it.
@@ -198,7 +199,7 @@ def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",))
     for name, source in columns.items():
         if source in available:
             picked[name] = str(source)
-        elif name not in optional or (source is not None and name != "id"):
+        elif name not in optional or not (source is None or name == "id" or (name == source and name in usual)):
             raise _column_error(table, name, source)
     rows = [_picked_row(table, i, picked) for i in range(len(table.rows))]
     return Table(rows, table.origin, table.lines, table.numbers, table.files)

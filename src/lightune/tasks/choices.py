@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, cast
 
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
@@ -74,17 +74,11 @@ def _gathered(table: Table, columns: ChoiceColumns) -> tuple[Table, Columns]:
                 f"{table.origin}: there is no column '{column}' for a choice (its columns: {', '.join(table.columns)})",
                 "type 'task.columns.choices=[<one>,<another>]'",
             )
-    texts = {str(columns.get(part)) for part in _PARTS}.intersection(table.columns)
-    rows = [
-        {
-            **row,
-            **{column: "" for column in texts if row.get(column) is None},
-            **({_CHOICES: _without_end([row.get(column) for column in several])} if several else {}),
-        }
-        for row in table.rows
-    ]
-    named: dict[str, Any] = {**columns, **({"choices": _CHOICES} if several else {})}
-    return replace(table, rows=rows), named
+    filled = table.filled({str(columns.get(part)) for part in _PARTS}.intersection(table.columns))
+    if not several:
+        return filled, cast(Columns, columns)
+    rows = [{**row, _CHOICES: _without_end([row.get(column) for column in several])} for row in filled.rows]
+    return replace(filled, rows=rows), cast(Columns, {**columns, "choices": _CHOICES})
 
 
 def _without_end(values: list[Any]) -> list[Any]:

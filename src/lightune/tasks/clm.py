@@ -1,7 +1,5 @@
 """Causal language modelling: the next token of running text."""
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -14,7 +12,7 @@ from lightune.data.table import Row, Table
 from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task
-from lightune.tasks.documents import boundary_tokens, plain_ids, windows
+from lightune.tasks.documents import boundary_tokens, plain_ids, summed, windows
 from lightune.tasks.language import language_inputs
 from lightune.tasks.texts import read_texts
 
@@ -92,16 +90,4 @@ class CausalLanguageModelling(Task):
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return perplexity per token and per byte, and bits per byte."""
-        losses, tokens, sizes = ([p.scores[key] for p in predictions] for key in ("loss", "tokens", "bytes"))
-        return perplexity_metrics(losses, [int(n) for n in tokens], [int(n) for n in sizes])
-
-
-def summed(evidence: Sequence[tuple[int, float, int]]) -> dict[int, tuple[float, int]]:
-    """Return loss and targets of each example over its windows, added in an order that no batch changes."""
-    found: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for example, loss, count in evidence:
-        found[example].append((loss, count))
-    return {
-        example: (math.fsum(loss for loss, _ in parts), sum(count for _, count in parts))
-        for example, parts in found.items()
-    }
+        return perplexity_metrics(*([p.scores[key] for p in predictions] for key in ("loss", "tokens", "bytes")))

@@ -1,6 +1,9 @@
 """What tasks on running text have in common: its tokens, and the windows that a model can take."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -27,6 +30,12 @@ def boundary_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     return next((token for token in beginnings if token is not None), end), end
 
 
+def leading_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the token that a tokenizer puts before every text, if it does."""
+    first = tokenizer("")["input_ids"][:1]
+    return [token for token in first if token in (tokenizer.bos_token_id, tokenizer.cls_token_id)]
+
+
 def plain_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Return the token ids of texts without any special tokens."""
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
@@ -45,3 +54,16 @@ def windows(tokens: Sequence[int], length: int, overlap: int) -> Iterator[Sequen
     yield tokens[:length]
     for start in range(length - overlap, len(tokens) - overlap, length - overlap):
         yield tokens[start : start + length]
+
+
+def summed(evidence: Iterable[tuple[Any, ...]]) -> dict[int, tuple[float, ...]]:
+    """Return loss and counts of each example over its windows, added in a way that no order of windows changes.
+
+    Args:
+        evidence: (example, loss, whole numbers) of each window.
+    """
+    parts: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for example, *numbers in evidence:
+        parts[example].append(tuple(numbers))
+    columns = {example: list(zip(*windows, strict=True)) for example, windows in parts.items()}
+    return {example: (math.fsum(loss), *map(sum, counts)) for example, (loss, *counts) in columns.items()}

@@ -1,7 +1,7 @@
 """Sentence embeddings: vectors of texts, close to each other where the texts say the same."""
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -21,7 +21,7 @@ from lightune.models.backbone import architecture_of
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
 from lightune.tasks.negatives import NOBODY, in_batch, of_batch, searched, stacked
 from lightune.tasks.pooling import EXAMPLE, EXAMPLES, NORMALIZED, POOLINGS
-from lightune.tasks.texts import TEXTS, encode_texts, finite_number
+from lightune.tasks.texts import TEXTS, encode_texts, finite_number, regrouped
 
 LOSSES = ("contrastive", "cosine", "cosent")
 
@@ -107,15 +107,12 @@ class Embedding(Task):
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair, and, where the data has them, negative (a list) and score (a float)."""
-        # As with the id, the column's usual name does not say that there is one.
-        absent = {"negative"} if self.columns.get("negative") == "negative" else set()
-        columns = {name: column for name, column in self.columns.items() if name not in absent - {*table.columns}}
-        read = canonical(table, columns, optional=("id", "negative", "score"))
+        read = canonical(table, self.columns, optional=("id", "negative", "score"), usual=("negative",))
         for column in TEXTS:
-            require_text(read, column, columns[column])
+            require_text(read, column, self.columns[column])
         for index, row in enumerate(read.rows):
             if "negative" in row:
-                row["negative"] = _negatives(row["negative"], read.locate(index), columns["negative"])
+                row["negative"] = _negatives(row["negative"], read.locate(index), self.columns["negative"])
             if self.scored:
                 row["score"] = self._score(row["score"], read.locate(index))
         return read
@@ -167,7 +164,7 @@ class Embedding(Task):
         texts = [[*pair, *others] for *pair, others in zip(rows["text"], rows["text_pair"], negatives, strict=True)]
         flat = [text for group in texts for text in group]
         encoded = encode_texts({"text": flat, "example": flat}, {}, tokenizer, max_length)
-        grouped = {key: _regrouped(values, texts) for key, values in encoded.items()}
+        grouped = {key: regrouped(values, texts) for key, values in encoded.items()}
         return {
             **grouped,
             "key": [[_key(text) for text in group] for group in texts],
@@ -286,9 +283,3 @@ def _negatives(value: Any, place: str, column: str | None) -> list[str]:
 def _key(text: str) -> int:
     """Return a number from 0 to 2^63 - 1 that equal texts share, and others as good as never."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
-
-
-def _regrouped(values: Iterable[Any], groups: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Return a flat sequence in groups of the given sizes."""
-    rest = iter(values)
-    return [[next(rest) for _ in group] for group in groups]

@@ -1,7 +1,7 @@
 """Instruction tuning: what an assistant responds, in conversations of one or several turns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from transformers import PreTrainedTokenizerBase
@@ -74,9 +74,7 @@ class InstructionTuning(TextToText):
 def _read_instructions(table: Table, columns: Columns) -> Table:
     wanted = {key: columns.get(key) for key in ("id", "instruction", "output")}
     there = {key: str(columns[key]) for key in ("input", "system") if columns.get(key) in table.columns}
-    blank = [{name: row.get(name) or "" for name in there.values()} for row in table.rows]  # they may be missing
-    filled = replace(table, rows=[{**row, **given} for row, given in zip(table.rows, blank, strict=True)])
-    read = canonical(filled, {**wanted, **there})
+    read = canonical(table.filled(there.values()), {**wanted, **there})
     for column in ("instruction", "output"):
         require_text(read, column, columns[column])
     for row in read.rows:

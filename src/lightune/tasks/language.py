@@ -45,7 +45,12 @@ def packed_mask(segments: Tensor) -> Tensor:
 
 def packed_positions(segments: Tensor) -> Tensor:
     """Return each position counted from the beginning of its text, ``(batch, length)``."""
-    places = torch.arange(segments.size(1), device=segments.device).expand_as(segments)
-    begins = torch.ones_like(segments, dtype=torch.bool)
-    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    return places - places.where(begins, 0).cummax(1).values
+    return torch.arange(segments.size(1), device=segments.device) - run_starts(segments)
+
+
+def run_starts(numbers: Tensor) -> Tensor:
+    """Return at each position where the run of equal numbers that it belongs to begins, ``(batch, length)``."""
+    places = torch.arange(numbers.size(1), device=numbers.device).expand_as(numbers)
+    begins = torch.ones_like(numbers, dtype=torch.bool)
+    begins[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
+    return places.where(begins, 0).cummax(1).values

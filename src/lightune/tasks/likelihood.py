@@ -17,6 +17,7 @@ from lightune.data.table import Row
 from lightune.errors import ConfigError
 from lightune.losses import IGNORED
 from lightune.tasks.choices import LETTERS
+from lightune.tasks.documents import leading_tokens
 
 NORMALIZATIONS = ("none", "tokens", "bytes")
 _SLOTS = ("context", "question", "choices", "subject")
@@ -168,7 +169,7 @@ def _tokens(
     A text is tokenised together with its answer, as a model would read it: a tokenizer may join characters on either
     side of the boundary.
     """
-    opening = opening_tokens(tokenizer)
+    opening = leading_tokens(tokenizer)
     texts = [before, *(before + answer for answer in answers)]
     prompt, *wholes = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     shared = min(_common(prompt, whole) for whole in wholes)
@@ -185,17 +186,11 @@ def _common(prompt: Sequence[int], whole: Sequence[int]) -> int:
     return min(len(prompt), len(whole) - 1)
 
 
-def opening_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the token that a tokenizer puts before every text, if it does."""
-    first = tokenizer("")["input_ids"][:1]
-    return [token for token in first if token in (tokenizer.bos_token_id, tokenizer.cls_token_id)]
-
-
 def _beginning_cut(tokens: list[int], longest: int, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the end of a prompt; where there is room, after the token that begins every text."""
     if len(tokens) <= longest:
         return tokens
-    opening = opening_tokens(tokenizer)[: longest - 1]
+    opening = leading_tokens(tokenizer)[: longest - 1]
     return [*opening, *tokens[len(tokens) - longest + len(opening) :]]
 
 

@@ -1,6 +1,5 @@
 """Masked language modelling: what stood in the place of masked tokens."""
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,8 @@ from lightune.errors import ConfigError
 from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
+from lightune.tasks.documents import summed
+from lightune.tasks.language import run_starts
 from lightune.tasks.texts import read_texts
 
 _NO_WORD = -1
@@ -89,20 +90,22 @@ class MaskedLanguageModelling(Task):
         }
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
-        """Return the cross entropy of chosen tokens; logits are loss, targets and hits, (batch,) each."""
+        """Return the cross entropy of chosen tokens.
+
+        Logits are loss and number of targets, and in an evaluation how many were found, ``(batch,)`` each.
+        """
         assert self.mask_token is not None
         units = batch["units"]
-        free = torch.rand(3, *units.shape, device=units.device) if model.training else None
-        draws = _fixed_draws(batch["seed"], units) if free is None else free
+        draws = _free_draws(units) if model.training else _fixed_draws(batch["seed"], units)
         chosen = chosen_tokens(units, draws[0], self.mask_probability)
         inputs = model_inputs(batch)
         masked = corrupted(inputs["input_ids"], chosen, draws[1], draws[2], self.mask_token, self.vocabulary)
         logits = model(**{**inputs, "input_ids": masked}).logits
         labels = inputs["input_ids"].where(chosen, IGNORED)
         sums, counts = losses.sequence_cross_entropy(logits, labels)
-        found = (logits[chosen].argmax(-1) == labels[chosen]).long()
-        hits = torch.zeros_like(labels).masked_scatter(chosen, found).sum(1)
-        return Output(sums.sum(), counts.sum(), (sums.detach(), counts, hits))
+        # What a hit is matters to an evaluation only, and looking for it goes through the vocabulary once more.
+        hits = () if model.training else (_hits(logits, labels, chosen),)
+        return Output(sums.sum(), counts.sum(), (sums.detach(), counts, *hits))
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
         """Return (example, loss, targets, hits) for each window."""
@@ -111,16 +114,13 @@ class MaskedLanguageModelling(Task):
 
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
         """Return the share of chosen tokens that were found, for each document."""
-        parts: dict[int, list[tuple[float, int, int]]] = {}
-        for example, *found in evidence:
-            parts.setdefault(example, []).append(tuple(found))
-        return [_prediction(example, examples[example], found) for example, found in parts.items()]
+        return [_prediction(example, examples[example], *found) for example, found in summed(evidence).items()]
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return perplexity and accuracy over chosen tokens."""
         loss, tokens, hits = ([p.scores[key] for p in predictions] for key in ("loss", "tokens", "hits"))
         accuracy = sum(hits) / sum(tokens) if sum(tokens) else 0.0
-        return {**perplexity_metrics(loss, [int(n) for n in tokens]), "accuracy": accuracy}
+        return {**perplexity_metrics(loss, tokens), "accuracy": accuracy}
 
 
 def _units(word_ids: Sequence[int | None], whole_words: bool) -> list[int]:
@@ -128,11 +128,20 @@ def _units(word_ids: Sequence[int | None], whole_words: bool) -> list[int]:
     return [_NO_WORD if w is None else w if whole_words else place for place, w in enumerate(word_ids)]
 
 
-def _prediction(example: int, row: Row, parts: Sequence[tuple[float, int, int]]) -> Prediction:
-    tokens, hits = (sum(part[i] for part in parts) for i in (1, 2))
-    loss = math.fsum(part[0] for part in parts)
+def _hits(logits: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    """Return how many of each window's chosen tokens are the likeliest, ``(batch,)``."""
+    found = (logits[chosen].argmax(-1) == labels[chosen]).long()
+    return torch.zeros_like(labels).masked_scatter(chosen, found).sum(1)
+
+
+def _prediction(example: int, row: Row, loss: float, tokens: float, hits: float) -> Prediction:
     scores = {"loss": loss, "tokens": tokens, "hits": hits}
     return Prediction(example, row["id"], hits / tokens if tokens else None, None, scores)
+
+
+def _free_draws(like: Tensor) -> Tensor:
+    """Return other random numbers each time, ``(3, batch, length)``."""
+    return torch.rand(3, *like.shape, device=like.device)
 
 
 def _fixed_draws(seeds: Tensor, like: Tensor) -> Tensor:
@@ -158,11 +167,7 @@ def chosen_tokens(units: Tensor, draws: Tensor, probability: float) -> Tensor:
     Returns:
         True at chosen tokens, ``(batch, length)``.
     """
-    first = torch.ones_like(units, dtype=torch.bool)
-    first[:, 1:] = units[:, 1:] != units[:, :-1]
-    places = torch.arange(units.size(1), device=units.device).expand_as(units)
-    owner = places.where(first, 0).cummax(1).values  # the place of the unit's first token
-    return (draws.gather(1, owner) < probability) & (units != _NO_WORD)
+    return (draws.gather(1, run_starts(units)) < probability) & (units != _NO_WORD)
 
 
 def corrupted(

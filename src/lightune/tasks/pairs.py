@@ -1,12 +1,12 @@
 """A choice beside its context: what an encoder with a multiple-choice head reads."""
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Row
+from lightune.tasks.texts import regrouped
 
 Pair = tuple[str, str]
 
@@ -35,12 +35,11 @@ def encode_pairs(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_le
     """
     pairs = [choice_pairs(row) for row in rows]
     columns, cut = _encoded([pair for of_row in pairs for pair in of_row], tokenizer, max_length)
-    places = list(pairwise(accumulate(map(len, pairs), initial=0)))
-    inputs = {key: [values[start:end] for start, end in places] for key, values in columns.items()}
+    inputs = {key: regrouped(values, pairs) for key, values in columns.items()}
     return {
         **inputs,
         "length": [len(of_row) * max(map(len, of_row)) for of_row in inputs["input_ids"]],
-        "truncated": [any(cut[start:end]) for start, end in places],
+        "truncated": [any(of_row) for of_row in regrouped(cut, pairs)],
     }
 
 

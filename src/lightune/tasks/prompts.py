@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from lightune.errors import ConfigError
-from lightune.tasks.documents import boundary_tokens
+from lightune.tasks.documents import boundary_tokens, leading_tokens
 
 SOURCE = "{source}"
 
@@ -61,9 +61,3 @@ class Prompts:
             )
         dropped = set(inside[-surplus:])
         return [*lead, *(token for place, token in enumerate(ids) if place not in dropped), *tail], True
-
-
-def leading_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the token that a tokenizer puts before every text, if it does."""
-    ids: list[int] = tokenizer("")["input_ids"]
-    return ids[:1] if ids and ids[0] in (tokenizer.bos_token_id, tokenizer.cls_token_id) else []

@@ -15,6 +15,7 @@ from lightune.errors import ConfigError, DataError
 from lightune.metrics.qa import exact_match, f1, no_answer_metrics, worded
 from lightune.tasks.answers import read_answers
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
+from lightune.tasks.texts import shortened
 
 _NOT_CONTEXT = -1
 _SCORES = ("exact_match", "f1")
@@ -77,19 +78,13 @@ class QuestionAnswering(Task):
 
     def read(self, table: Table) -> Table:
         """Return rows of id, context, question and answers {text: [...], answer_start: [...]}."""
-        read = canonical(table, self._columns_of(table))
+        read = canonical(table, self.columns, optional=("id", "is_impossible"), usual=("is_impossible",))
         for column in ("context", "question"):
             require_text(read, column, self.columns[column])
         for index, row in enumerate(read.rows):
             row["answers"] = read_answers(row, read.locate(index), self.no_answer)
             row.pop("is_impossible", None)
         return read
-
-    def _columns_of(self, table: Table) -> Columns:
-        """Return the columns without is_impossible where the user wants none, or the data has none of that name."""
-        mark = self.columns.get("is_impossible")
-        unread = mark is None or (mark == "is_impossible" and mark not in table.columns)
-        return {name: column for name, column in self.columns.items() if not (name == "is_impossible" and unread)}
 
     def with_labels(self, train: Table) -> Self:
         """Return the task itself: answers have no names.
@@ -113,7 +108,7 @@ class QuestionAnswering(Task):
         Where the answer does not lie wholly in a window, or there is none, ``start`` and ``end`` are 0.
         """
         room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
-        questions, cut = _short_enough(rows["question"], tokenizer, room // 2)
+        _, questions, cut = shortened(rows["question"], tokenizer, room // 2)  # the passage needs room too
         encoded = tokenizer(
             questions,
             rows["context"],
@@ -236,19 +231,6 @@ def _text(context: str, first: int, last: int) -> str:
     while last < len(context) and unicodedata.category(context[last]).startswith("M"):
         last += 1
     return context[first:last].strip() if first >= 0 else ""  # byte-level tokens begin with a space
-
-
-def _short_enough(
-    questions: Sequence[str], tokenizer: PreTrainedTokenizerBase, longest: int
-) -> tuple[list[str], list[bool]]:
-    """Cut questions that would leave no room for the passage; returns them and which were cut."""
-    encoded = tokenizer(list(questions), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    cut = [len(ids) > longest for ids in encoded["input_ids"]]
-    kept = [
-        question[: offsets[longest - 1][1]] if is_cut else question
-        for question, offsets, is_cut in zip(questions, encoded["offset_mapping"], cut, strict=True)
-    ]
-    return kept, cut
 
 
 def _context_offsets(

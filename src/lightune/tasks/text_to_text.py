@@ -19,6 +19,7 @@ from lightune.tasks.decoding import decoding, left_padded, shifted_right
 from lightune.tasks.documents import boundary_tokens
 from lightune.tasks.language import language_inputs
 from lightune.tasks.prompts import Prompts
+from lightune.tasks.texts import shortened
 
 _NUMBERS = ("loss", "tokens", "bytes")  # of a target: negative log-likelihood in nats, what it was summed over
 
@@ -132,15 +133,9 @@ class TextToText(Task):
     ) -> tuple[list[list[int]], list[int], list[bool]]:
         """Return token ids, bytes of the text that they cover, and whether it was cut."""
         _, end = boundary_tokens(tokenizer)
-        longest = self.max_target_length - 1
         told = texts if self.encoder_decoder else [self.target_prefix + text for text in texts]
-        encoded = tokenizer(list(told), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        cut = [len(ids) > longest for ids in encoded["input_ids"]]
-        kept = [
-            text[: offsets[longest - 1][1]] if is_cut else text
-            for text, offsets, is_cut in zip(told, encoded["offset_mapping"], cut, strict=True)
-        ]
-        return [[*ids[:longest], end] for ids in encoded["input_ids"]], [len(text.encode()) for text in kept], cut
+        targets, kept, cut = shortened(told, tokenizer, self.max_target_length - 1)
+        return [[*ids, end] for ids in targets], [len(text.encode()) for text in kept], cut
 
     def _read_apart(self, inputs: Sequence[list[int]], targets: Sequence[list[int]]) -> dict[str, list[Any]]:
         lengths = [len(one) + len(other) for one, other in zip(inputs, targets, strict=True)]
@@ -212,8 +207,7 @@ class TextToText(Task):
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return the perplexity of targets, and what the metrics say of generated texts."""
-        loss, tokens, sizes = ([p.scores[key] for p in predictions] for key in _NUMBERS)
-        found = perplexity_metrics(loss, [int(n) for n in tokens], [int(n) for n in sizes])
+        found = perplexity_metrics(*([p.scores[key] for p in predictions] for key in _NUMBERS))
         if self.generation is not None:
             texts, references = [p.prediction for p in predictions], [p.target for p in predictions]
             for metric in self.metrics.values():

@@ -1,7 +1,7 @@
 """What tasks on a text, or on a pair of texts, have in common: reading them, and their input ids."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -67,6 +67,31 @@ def encode_texts(
         "example": rows["example"],
         "truncated": _were_cut(texts, encoded["input_ids"], tokenizer, max_length),
     }
+
+
+def shortened(
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, longest: int
+) -> tuple[list[list[int]], list[str], list[bool]]:
+    """Return the first tokens of texts, the part of each text that they cover, and which were cut.
+
+    Args:
+        texts: Without special tokens.
+        tokenizer: Of the backbone.
+        longest: Tokens that are kept.
+    """
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    cut = [len(ids) > longest for ids in encoded["input_ids"]]
+    kept = [
+        text[: offsets[longest - 1][1]] if is_cut else text
+        for text, offsets, is_cut in zip(texts, encoded["offset_mapping"], cut, strict=True)
+    ]
+    return [ids[:longest] for ids in encoded["input_ids"]], kept, cut
+
+
+def regrouped(values: Iterable[Any], groups: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return a flat sequence in groups of the given sizes."""
+    rest = iter(values)
+    return [[next(rest) for _ in group] for group in groups]
 
 
 def _were_cut(

@@ -65,6 +65,11 @@ def fill(template: str, subject: Text, answer: Text | None = None) -> Text:
     return Text(whole.text[:1].upper() + whole.text[1:], whole.mentions)
 
 
+def phrased(facts: Iterable[Fact], split: str, rng: random.Random) -> list[str]:
+    """Choose a statement template of a split for each fact."""
+    return [rng.choice(fact.relation.statements(split)) for fact in facts]
+
+
 def passage(facts: Sequence[Fact], templates: Sequence[str], rng: random.Random) -> Text:
     """Say facts one after the other.
 

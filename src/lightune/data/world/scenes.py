@@ -70,6 +70,19 @@ def duel(casting: Casting, topic: str, shared: int) -> tuple[list[Fact], list[Fa
     return told, [fact for fact in told if fact.relation in chosen[:shared]]
 
 
+def duels(world: World, rng: random.Random, shared: int) -> Iterator[tuple[list[Fact], list[Fact]]]:
+    """Yield the facts of one duel after the other, as `duel` returns them, from topic to topic for ever.
+
+    Args:
+        world: Where the facts come from.
+        rng: Source of every choice.
+        shared: How many relations both subjects have.
+    """
+    casting = Casting(world, rng)
+    for topic in topic_cycle(rng):
+        yield duel(casting, topic, shared)
+
+
 def distinct(told: list[Fact]) -> bool:
     """Tell whether each object stands for one fact only: it is no other fact's object and nobody's subject."""
     objects = [fact.object for fact in told]

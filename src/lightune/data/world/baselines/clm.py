@@ -1,12 +1,10 @@
 """Language modelling: how small a text becomes without understanding it. Less is better."""
 
 import math
-import zlib
 from collections import Counter
 
+from lightune.data.world.baselines.bits import bits_per_byte, deflated_bits
 from lightune.data.world.examples import Row
-
-_WINDOW = 2**15  # bytes that a compressor of this family can refer back to
 
 
 def byte_frequencies(train: list[Row], rows: list[Row]) -> list[float]:
@@ -44,19 +42,14 @@ def _mixed(text: bytes, i: int, tables: list[Counter[bytes]], before: list[Count
 
 def compressed(train: list[Row], rows: list[Row]) -> list[float]:
     """Give each text the bits that gzip's method needs, with training texts as its dictionary."""
-    known = "\n".join(row["text"] for row in train).encode()[-_WINDOW:]
-    return [8.0 * _deflated(row["text"].encode(), known) for row in rows]
+    known = "\n".join(row["text"] for row in train).encode()
+    return [deflated_bits(row["text"], known) for row in rows]
 
 
-def _deflated(content: bytes, known: bytes) -> int:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=known)
-    return len(compressor.compress(content) + compressor.flush())
-
-
-def bits_per_byte(predictions: list[float], rows: list[Row]) -> float:
+def of_texts(predictions: list[float], rows: list[Row]) -> float:
     """Return the bits of all texts over their bytes."""
-    return math.fsum(predictions) / sum(len(row["text"].encode()) for row in rows)
+    return bits_per_byte(predictions, (row["text"] for row in rows))
 
 
-MEASURE = ("bits per byte (less is better)", bits_per_byte)
+MEASURE = ("bits per byte (less is better)", of_texts)
 BASELINES = (byte_frequencies, trigrams, compressed)

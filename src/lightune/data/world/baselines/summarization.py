@@ -2,10 +2,10 @@
 
 import re
 
+from lightune.data.world.baselines.qa import SENTENCE
 from lightune.data.world.baselines.words import f1
 from lightune.data.world.examples import Row
 
-SENTENCE = re.compile(r"[^.]+\.")
 LENGTH = 3  # sentences
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import World, names
-from lightune.data.world.render import fill, mention, passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.render import fill, mention, passage, phrased
+from lightune.data.world.scenes import duels
 
 SIZES = {"train": 1600, "val": 200, "test": 360}
 QUESTIONS_PER_PASSAGE = 2
@@ -24,10 +24,8 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         Examples with ``context``, ``question``, ``choices`` (what is asked for, the other subject's object of the same
         relation, and both objects of another relation, in any order) and ``answer`` (an index).
     """
-    casting = Casting(world, rng)
-    for topic in topic_cycle(rng):
-        told, rivals = duel(casting, topic, SHARED)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+    for told, rivals in duels(world, rng, SHARED):
+        templates = phrased(told, world.split, rng)
         text = passage(told, templates, rng).text
         for asked in rng.sample(rivals, QUESTIONS_PER_PASSAGE):
             question = rng.choice(asked.relation.questions(world.split))

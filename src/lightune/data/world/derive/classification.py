@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.relations import subjects_of, topics
-from lightune.data.world.render import passage
+from lightune.data.world.render import passage, phrased
 from lightune.data.world.scenes import Casting, topic_cycle
 
 SIZES = {"train": 1200, "val": 180, "test": 360}
@@ -34,7 +34,7 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
 def labelled(told: list[Fact], label: str | list[str], split: str, rng: random.Random) -> Example:
     """Tell facts in any order, and label the text."""
     rng.shuffle(told)
-    templates = [rng.choice(fact.relation.statements(split)) for fact in told]
+    templates = phrased(told, split, rng)
     return Example({"text": passage(told, templates, rng).text, "label": label}, names(told), tuple(templates))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import World, names
-from lightune.data.world.render import passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.render import passage, phrased
+from lightune.data.world.scenes import duels
 
 # Few, for the backbone is a decoder that takes minutes where the encoders of the other tasks take seconds.
 SIZES = {"train": 320, "val": 60, "test": 120}
@@ -23,8 +23,6 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     Yields:
         Examples with ``text``.
     """
-    casting = Casting(world, rng)
-    for topic in topic_cycle(rng):
-        told, _ = duel(casting, topic, SHARED)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+    for told, _ in duels(world, rng, SHARED):
+        templates = phrased(told, world.split, rng)
         yield Example({"text": passage(told, templates, rng).text}, names(told), tuple(templates))

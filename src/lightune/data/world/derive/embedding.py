@@ -8,7 +8,7 @@ from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.kinds import Entity
 from lightune.data.world.relations import Relation
-from lightune.data.world.render import fill, mention, passage
+from lightune.data.world.render import fill, mention, passage, phrased
 
 SIZES = {"train": 1200, "val": 200, "test": 360}
 
@@ -38,7 +38,7 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         rivals = [rival(world, dealt, half.asked, rng) for half in halves]
         # Each passage answers its own question, and says of another subject what the other question asks for.
         told = [[*half.told, *other] for half, other in zip(halves, reversed(rivals), strict=True)]
-        said = [[rng.choice(fact.relation.statements(world.split)) for fact in facts] for facts in told]
+        said = [phrased(facts, world.split, rng) for facts in told]
         texts = [shuffled(facts, templates, rng) for facts, templates in zip(told, said, strict=True)]
         for half, passages in zip(halves, (texts, texts[::-1]), strict=True):
             yield example(half.asked, passages, [*told[0], *told[1]], [*said[0], *said[1]], world.split, rng)

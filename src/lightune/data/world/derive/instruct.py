@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import World, names
-from lightune.data.world.render import fill, mention, passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.render import fill, mention, passage, phrased
+from lightune.data.world.scenes import duels
 
 # Few, for the backbone is a decoder that takes minutes where the encoders of the other tasks take seconds.
 SIZES = {"train": 400, "val": 40, "test": 120}
@@ -23,10 +23,8 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     Yields:
         Examples with ``instruction``, ``input`` and ``output``.
     """
-    casting = Casting(world, rng)
-    for topic in topic_cycle(rng):
-        told, rivals = duel(casting, topic, SHARED)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+    for told, rivals in duels(world, rng, SHARED):
+        templates = phrased(told, world.split, rng)
         asked = rng.choice(rivals)
         question, said = (rng.choice(f(world.split)) for f in (asked.relation.questions, asked.relation.statements))
         row = {

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
-from lightune.data.world.render import Text, fill, mention, passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.render import Text, fill, mention, passage, phrased
+from lightune.data.world.scenes import duels
 
 SIZES = {"train": 1600, "val": 200, "test": 320}
 QUESTIONS_PER_PASSAGE = 2
@@ -23,10 +23,8 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     Yields:
         Examples with ``context``, ``question`` and ``answers``.
     """
-    casting = Casting(world, rng)
-    for topic in topic_cycle(rng):
-        told, rivals = duel(casting, topic, SHARED)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+    for told, rivals in duels(world, rng, SHARED):
+        templates = phrased(told, world.split, rng)
         text = passage(told, templates, rng)
         for fact in rng.sample(rivals, QUESTIONS_PER_PASSAGE):
             question = rng.choice(fact.relation.questions(world.split))

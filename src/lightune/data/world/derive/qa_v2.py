@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from lightune.data.world.derive.qa import SHARED, example
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World
-from lightune.data.world.render import passage
-from lightune.data.world.scenes import Casting, duel, topic_cycle
+from lightune.data.world.render import passage, phrased
+from lightune.data.world.scenes import duels
 
 SIZES = {"train": 1800, "val": 240, "test": 360}
 
@@ -23,12 +23,10 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         Examples with ``context``, ``question`` and ``answers``, three of each passage; the answers of the first are
         empty.
     """
-    casting = Casting(world, rng)
-    for topic in topic_cycle(rng):
-        told, rivals = duel(casting, topic, SHARED)
+    for told, rivals in duels(world, rng, SHARED):
         asked = questioned(rivals, rng)
         told = [fact for fact in told if fact != asked[0]]
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
+        templates = phrased(told, world.split, rng)
         text = passage(told, templates, rng)
         for fact in asked:
             yield example(told, templates, text, fact, rng.choice(fact.relation.questions(world.split)))

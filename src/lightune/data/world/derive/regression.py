@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.relations import subjects_of
-from lightune.data.world.render import passage
+from lightune.data.world.render import passage, phrased
 from lightune.data.world.scenes import Casting, topic_cycle
 
 SIZES = {"train": 1200, "val": 200, "test": 360}
@@ -44,7 +44,7 @@ def changed(fact: Fact, rival: Fact, rng: random.Random, told: list[Fact]) -> Fa
 
 def example(told: list[Fact], again: list[Fact], score: float, split: str, rng: random.Random) -> Example:
     """Tell both lists of facts."""
-    templates = [[rng.choice(fact.relation.statements(split)) for fact in facts] for facts in (told, again)]
+    templates = [phrased(facts, split, rng) for facts in (told, again)]
     text, pair = (passage(facts, said, rng).text for facts, said in zip((told, again), templates, strict=True))
     return Example(
         {"text": text, "text_pair": pair, "score": score}, names(told + again), (*templates[0], *templates[1])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
 from lightune.data.world.relations import subjects_of
-from lightune.data.world.render import passage
+from lightune.data.world.render import passage, phrased
 from lightune.data.world.scenes import Casting, distinct, topic_cycle
 
 # Few, for the backbone is a decoder that takes minutes where the encoders of the other tasks take seconds.
@@ -38,7 +38,7 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
 def example(facts: list[Fact], rivals: list[Fact], split: str, rng: random.Random) -> Example:
     """Tell all facts in any order, and those of the main subject again in that order."""
     told = rng.sample(facts + rivals, len(facts) + len(rivals))
-    document = [rng.choice(fact.relation.statements(split)) for fact in told]
+    document = phrased(told, split, rng)
     again = [fact for fact in told if fact in facts]
     said = dict(zip(told, document, strict=True))
     summary = [other_words(fact.relation.statements(split), said[fact], rng) for fact in again]

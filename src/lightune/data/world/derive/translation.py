@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import Fact, World, names
-from lightune.data.world.render import fill, mention
+from lightune.data.world.render import fill, mention, phrased
 from lightune.data.world.tables.german import MONTHS, PHRASES
 
 # Few, for the backbone is a decoder that takes minutes where the encoders of the other tasks take seconds.
@@ -33,10 +33,8 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
     known = [fact for facts in world.facts.values() for fact in facts if fact.relation.name in PHRASES]
     while True:
         told = rng.sample(known, SENTENCES)
-        templates = [rng.choice(fact.relation.statements(world.split)) for fact in told]
-        english = [
-            fill(said, mention(f.subject), mention(f.object)).text for f, said in zip(told, templates, strict=True)
-        ]
+        templates = phrased(told, world.split, rng)
+        english = [english_of(fact, said) for fact, said in zip(told, templates, strict=True)]
         row = {"en": " ".join(english), "de": " ".join(german(fact) for fact in told)}
         yield Example(row, names(told), tuple(templates))
 
