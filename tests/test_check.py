@@ -281,14 +281,29 @@ def test_interpolations_name_the_places_they_read(node: object, places: set[str]
 
 
 @pytest.mark.parametrize(
-    ("visible", "driver", "has"), [("0", True, True), ("", True, False), ("-1", True, False), ("0", False, False)]
+    ("visible", "devices", "count"),
+    [
+        (None, ("null", "nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"), 2),
+        ("1", ("nvidia0", "nvidia1"), 1),
+        ("GPU-5a, GPU-5b", ("nvidia0", "nvidia1", "nvidia2"), 2),
+        ("", ("nvidia0",), 0),
+        ("-1", ("nvidia0",), 0),
+        (None, ("null", "nvidiactl"), 0),
+        ("0", ("null",), 0),
+        (None, ("dxg",), 1),
+    ],
 )
-def test_a_gpu_is_there_with_a_driver_and_unless_hidden(
-    visible: str, driver: bool, has: bool, monkeypatch: pytest.MonkeyPatch
+def test_gpus_are_what_the_driver_made_files_for_unless_hidden(
+    visible: str | None, devices: tuple[str, ...], count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    monkeypatch.setattr(Path, "exists", lambda path: driver and path == Path("/proc/driver/nvidia/version"))
-    assert machine.has_gpu() is has
+    for name in devices:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(machine, "_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.gpu_count() == count
+    assert machine.has_gpu() is (count > 0)
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,25 @@ import os
 from functools import cache
 from pathlib import Path
 
+_DEVICES = Path("/dev")
+
 
 def has_gpu() -> bool:
     """Whether an NVIDIA GPU is visible to this process."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1") and Path("/proc/driver/nvidia/version").exists()
+    return gpu_count() > 0
 
 
 def gpu_count() -> int:
-    """Return how many NVIDIA GPUs this process sees."""
-    if not has_gpu():
-        return 0
+    """Return how many NVIDIA GPUs this process sees.
+
+    The driver makes a device file for each. Its list in /proc names the GPUs of the whole host, in a container of one
+    as well, and is not there at all in every sandbox.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(chosen.split(",")) if chosen else len(list(Path("/proc/driver/nvidia/gpus").iterdir()))
+    there = len([*_DEVICES.glob("nvidia[0-9]*")]) or int((_DEVICES / "dxg").exists())  # WSL 2 has one file for all
+    if chosen is None or not there:
+        return there
+    return len([device for device in chosen.split(",") if device.strip() not in ("", "-1")])
 
 
 @cache

@@ -100,7 +100,7 @@ def _measured(experiment: Experiment, began: float) -> dict[str, float]:
     return {
         **{f"time/{phase}_s": seconds for phase, seconds in experiment.stopwatch.seconds.items()},
         "time/total_s": time.perf_counter() - began,
-        "memory/peak_rss_mb": peak_memory(),
+        **peak_memory(),
         **{f"params/{kind}": count for kind, count in counts.items()},
     }
 
@@ -247,7 +247,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     experiment.data.tested = experiment.module.tested = split
     experiment.trainer.test(experiment.module, experiment.data, verbose=False)
     metrics = {key: value for key, value in experiment.module.metrics.items() if key.startswith(f"{split}/")}
-    found = {**metrics, "time/test_s": experiment.stopwatch.seconds["test"], "memory/peak_rss_mb": peak_memory()}
+    found = {**metrics, "time/test_s": experiment.stopwatch.seconds["test"], **peak_memory()}
     if experiment.trainer.is_global_zero:
         _write_evaluation(folder, experiment, split, found)
     return metrics[f"{split}/{experiment.task.monitor}"]

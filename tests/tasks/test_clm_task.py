@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerB
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.losses import IGNORED
+from lightune.tasks import language
 from lightune.tasks.base import Batch
 from lightune.tasks.clm import CausalLanguageModelling
 from lightune.tasks.documents import windows
@@ -88,3 +89,14 @@ def test_numbers_by_document(tokenizer: PreTrainedTokenizerBase, model: nn.Modul
 def test_what_is_no_text_is_named(text: Any) -> None:
     with pytest.raises(DataError, match=r"books\.jsonl, line 4: column 'text'"):
         TASK.read(Table([{"text": text}], "books.jsonl", lines=[4]))
+
+
+def test_an_evaluation_in_parts_is_that_of_the_whole(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = _batch(_features(tokenizer, 16))
+    whole = TASK.step(model, batch)
+    monkeypatch.setattr(language, "_LOGITS", 1)
+    parts = TASK.step(model, batch)
+    for one, other in zip(parts.logits, whole.logits, strict=True):
+        torch.testing.assert_close(one, other)

@@ -11,6 +11,7 @@ from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedTokenizerBa
 
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
+from lightune.tasks import language
 from lightune.tasks.base import Batch
 from lightune.tasks.mlm import MaskedLanguageModelling, chosen_tokens, corrupted
 from tests.tasks.features import batch_of, features_of
@@ -160,3 +161,14 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer: PreTrainedTokenizerBas
 def test_a_blank_text_is_named() -> None:
     with pytest.raises(DataError, match=r"a\.csv, line 2: column 'text' should hold a text"):
         TASK.read(Table([{"text": " "}], "a.csv", lines=[2]))
+
+
+def test_an_evaluation_in_parts_is_that_of_the_whole(
+    task: MaskedLanguageModelling, model: nn.Module, tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = _batch(_features(task, tokenizer, 16))
+    whole = task.step(model, batch)
+    monkeypatch.setattr(language, "_LOGITS", 1)
+    parts = task.step(model, batch)
+    for one, other in zip(parts.logits, whole.logits, strict=True):
+        torch.testing.assert_close(one, other)

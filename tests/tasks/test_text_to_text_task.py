@@ -14,6 +14,7 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.losses import IGNORED
 from lightune.metrics.text import Rouge
+from lightune.tasks import language
 from lightune.tasks.base import Batch, Prediction
 from lightune.tasks.text_to_text import TextToText
 from tests.tasks.features import batch_of, features_of
@@ -161,12 +162,49 @@ def _row(*targets: str) -> Row:
         ({"document": "a", "summary": 3}, "column 'summary' should hold a text, or a list of texts, and holds 3"),
         ({"document": "a", "summary": None}, "column 'summary' has no value"),
         ({"document": " ", "summary": "b"}, "column 'document' should hold a text"),
-        ({"document": ["a"], "summary": "b"}, "column 'document' should hold a text"),
+        ({"document": ["a", 1], "summary": "b"}, "column 'document' should hold a text"),
+        ({"document": [], "summary": "b"}, "column 'document' should hold a text"),
     ],
 )
 def test_rows_that_cannot_be_used_are_named(row: Row, message: str) -> None:
     with pytest.raises(DataError, match=f"news.jsonl, line 9: {message}"):
         TASK.read(Table([row], "news.jsonl", lines=[9]))
+
+
+def test_sentences_of_a_list_are_one_source() -> None:
+    (row,) = TASK.read(Table([{"document": ["One.", "Two."], "summary": "b"}], "news.jsonl")).rows
+    assert row["source"] == "One. Two."
+
+
+@pytest.mark.parametrize(
+    ("row", "targets"),
+    [
+        ({"summary": "a"}, ["a"]),
+        ({"summary1": "b", "summary2": "c"}, ["b", "c"]),
+        ({"summary1": "b", "summary2": None}, ["b"]),
+        ({"summary1": "", "summary2": "c"}, ["c"]),
+    ],
+)
+def test_targets_may_stand_in_several_columns(row: Row, targets: list[str]) -> None:
+    task = replace(TASK, columns={**TASK.columns, "target": ["summary", "summary1", "summary2"]})
+    (read,) = task.read(Table([{"document": "a", **row}], "news.jsonl")).rows
+    assert read["target"] == targets
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"headline": "b"}, "news.jsonl: there is none of the columns first, second for a target"),
+        (
+            {"first": "", "second": None},
+            "news.jsonl, row 1: column 'first, second' should hold a text, or a list of texts",
+        ),
+    ],
+)
+def test_several_columns_without_a_target(row: Row, message: str) -> None:
+    task = replace(TASK, columns={**TASK.columns, "target": ["first", "second"]})
+    with pytest.raises(DataError, match=message):
+        task.read(Table([{"document": "a", **row}], "news.jsonl"))
 
 
 def test_a_missing_column_is_named() -> None:
@@ -179,3 +217,15 @@ def test_an_encoder_decoder_that_does_not_say_how_it_starts(tokenizer: PreTraine
     config.decoder_start_token_id = None
     with pytest.raises(ConfigError, match="does not say with which token its decoder starts"):
         TASK.with_backbone(config, tokenizer)
+
+
+def test_an_evaluation_in_parts_is_that_of_the_whole(
+    ready: tuple[TextToText, nn.Module], tokenizer: PreTrainedTokenizerBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, model = ready
+    batch = _batch(_encoded(task, tokenizer))
+    whole = task.step(model, batch)
+    monkeypatch.setattr(language, "_LOGITS", 1)
+    parts = task.step(model, batch)
+    for one, other in zip(parts.logits, whole.logits, strict=True):
+        torch.testing.assert_close(one, other)

@@ -5,6 +5,7 @@ import sys
 import time
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -63,7 +64,15 @@ class Stopwatch(Callback):
         self.seconds = {**self.seconds, **state_dict}
 
 
-def peak_memory() -> float:
-    """Return the largest resident memory that this process has had, in MiB."""
+def peak_memory() -> dict[str, float]:
+    """Return the most memory that this process has held so far, in MiB.
+
+    Returns:
+        ``memory/peak_rss_mb``, the resident memory; and, once CUDA is in use, ``memory/peak_gpu_mb``, what its tensors
+        took of this process's GPU.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    found = {"memory/peak_rss_mb": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    if torch.cuda.is_initialized():
+        found["memory/peak_gpu_mb"] = torch.cuda.max_memory_allocated() / 2**20
+    return found

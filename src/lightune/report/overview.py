@@ -81,7 +81,7 @@ def after_training(folder: Path, experiment: Experiment, found: Mapping[str, Any
             "best": f"epoch {found.get('best/epoch', '-')}, step {found.get('best/step', '-')}, "
             f"val/{experiment.task.monitor} {found.get(f'val/{experiment.task.monitor}', float('nan')):.4f}",
             "time": f"{show.duration(found['time/total_s'])} (training {show.duration(found['time/train_s'])})",
-            "memory": f"{found['memory/peak_rss_mb']:,.0f} MiB at most",
+            "memory": _peaks(found),
         },
     )
     show.lines(
@@ -129,3 +129,10 @@ def _finer_tables(experiment: Experiment, split: str) -> None:
     for name, rows in experiment.task.tables(experiment.module.evaluations[split].predictions).items():
         if name.startswith("per_") and 0 < len(rows) <= 40:  # a matrix is for its file
             show.table(name.replace("_", " "), list(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def _peaks(found: Mapping[str, Any]) -> str:
+    peaks = [f"{found['memory/peak_rss_mb']:,.0f} MiB at most"]
+    if "memory/peak_gpu_mb" in found:
+        peaks.append(f"{found['memory/peak_gpu_mb']:,.0f} MiB of the GPU's")
+    return ", ".join(peaks)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune import losses
@@ -13,7 +13,7 @@ from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task
 from lightune.tasks.documents import boundary_tokens, plain_ids, summed, windows
-from lightune.tasks.language import language_inputs
+from lightune.tasks.language import language_inputs, measured_in_parts
 from lightune.tasks.texts import read_texts
 
 
@@ -66,8 +66,12 @@ class CausalLanguageModelling(Task):
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
         """Return the cross entropy of next tokens; logits are loss and number of targets, (batch,) each."""
-        logits = model(**language_inputs(model, batch)).logits
-        sums, counts = losses.sequence_cross_entropy(logits, batch["labels"], shift=True)
+
+        def measured(part: Batch) -> tuple[Tensor, ...]:
+            logits = model(**language_inputs(model, part)).logits
+            return losses.sequence_cross_entropy(logits, part["labels"], shift=True)
+
+        sums, counts = measured_in_parts(model, batch, measured)
         return Output(sums.sum(), counts.sum(), (sums.detach(), counts))
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:

@@ -31,6 +31,7 @@ class InstructionTuning(TextToText):
         monitor: Validation metric that picks the best checkpoint.
     """
 
+    columns: Columns
     prompt: Mapping[str, str] = field(default_factory=dict)
     max_target_length: int = 256
     chat_template: str | None = None

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,7 +17,7 @@ from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
 from lightune.tasks.documents import summed
-from lightune.tasks.language import run_starts
+from lightune.tasks.language import measured_in_parts, run_starts
 from lightune.tasks.texts import read_texts
 
 _NO_WORD = -1
@@ -94,6 +95,10 @@ class MaskedLanguageModelling(Task):
 
         Logits are loss and number of targets, and in an evaluation how many were found, ``(batch,)`` each.
         """
+        sums, counts, *hits = measured_in_parts(model, batch, partial(self._measured, model))
+        return Output(sums.sum(), counts.sum(), (sums.detach(), counts, *hits))
+
+    def _measured(self, model: nn.Module, batch: Batch) -> tuple[Tensor, ...]:
         assert self.mask_token is not None
         units = batch["units"]
         draws = _free_draws(units) if model.training else _fixed_draws(batch["seed"], units)
@@ -102,10 +107,9 @@ class MaskedLanguageModelling(Task):
         masked = corrupted(inputs["input_ids"], chosen, draws[1], draws[2], self.mask_token, self.vocabulary)
         logits = model(**{**inputs, "input_ids": masked}).logits
         labels = inputs["input_ids"].where(chosen, IGNORED)
-        sums, counts = losses.sequence_cross_entropy(logits, labels)
+        found = losses.sequence_cross_entropy(logits, labels)
         # What a hit is matters to an evaluation only, and looking for it goes through the vocabulary once more.
-        hits = () if model.training else (_hits(logits, labels, chosen),)
-        return Output(sums.sum(), counts.sum(), (sums.detach(), counts, *hits))
+        return found if model.training else (*found, _hits(logits, labels, chosen))
 
     def predict(self, output: Output, batch: Batch) -> list[Any]:
         """Return (example, loss, targets, hits) for each window."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,12 @@ from lightune.metrics.text import Metric
 from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, require_text
 from lightune.tasks.decoding import decoding, left_padded, shifted_right
 from lightune.tasks.documents import boundary_tokens
-from lightune.tasks.language import language_inputs
+from lightune.tasks.language import language_inputs, measured_in_parts
 from lightune.tasks.prompts import Prompts
 from lightune.tasks.texts import shortened
 
+TargetColumns = Mapping[str, str | Sequence[str] | None]
+_TARGETS = "targets"  # where the texts of several columns are put together
 _NUMBERS = ("loss", "tokens", "bytes")  # of a target: negative log-likelihood in nats, what it was summed over
 
 
@@ -33,7 +35,7 @@ class TextToText(Task):
 
     Args:
         columns: Canonical column (id, source, target) → the data's column; a target may be a list of several texts that
-            are equally right. The first of them is learnt.
+            are equally right, or several columns with one each. The first of them is learnt.
         prompt: Kind of backbone → what it reads, with ``{source}`` in it.
         target_prefix: What a decoder reads between prompt and target, and learns with it: a space where the prompt ends
             with a word.
@@ -50,7 +52,7 @@ class TextToText(Task):
         monitor: Validation metric that picks the best checkpoint.
     """
 
-    columns: Columns
+    columns: TargetColumns
     prompt: Mapping[str, str]
     target_prefix: str = ""
     max_target_length: int = 64
@@ -82,11 +84,13 @@ class TextToText(Task):
     # Rows ---------------------------------------------------------------------------------------------------------
 
     def read(self, table: Table) -> Table:
-        """Return rows of id, source and target (a list of texts that are equally right)."""
-        read = canonical(table, self.columns)
-        require_text(read, "source", self.columns["source"])
+        """Return rows of id, source (sentences of a list are joined) and target (a list of texts, equally right)."""
+        gathered, columns = _gathered(table, self.columns)
+        read = canonical(gathered, columns)
         for index, row in enumerate(read.rows):
+            row["source"] = _one_text(row["source"])
             row["target"] = _references(row["target"], read.locate(index), self.columns["target"])
+        require_text(read, "source", columns["source"])
         return read
 
     # Features -----------------------------------------------------------------------------------------------------
@@ -158,9 +162,13 @@ class TextToText(Task):
         ``(batch, length)``.
         """
         smoothing = self.label_smoothing if model.training else 0.0
-        sums, counts = losses.sequence_cross_entropy(
-            self._logits(model, batch), batch["labels"], shift=not self.encoder_decoder, label_smoothing=smoothing
-        )
+        shift = not self.encoder_decoder
+
+        def measured(part: Batch) -> tuple[Tensor, ...]:
+            logits = self._logits(model, part)
+            return losses.sequence_cross_entropy(logits, part["labels"], shift=shift, label_smoothing=smoothing)
+
+        sums, counts = measured_in_parts(model, batch, measured)
         generated = () if model.training or self.decoder is None else (self._generated(model, batch),)
         return Output(sums.sum(), counts.sum(), (sums.detach(), counts, *generated))
 
@@ -215,11 +223,36 @@ class TextToText(Task):
         return found
 
 
-def _references(value: Any, place: str, column: str | None) -> list[str]:
+def _gathered(table: Table, columns: TargetColumns) -> tuple[Table, Columns]:
+    """Return the table with each row's targets in one column, and its columns.
+
+    A split need not have all of several columns: often train has one target for each text, and test three.
+    """
+    target = columns["target"]
+    if target is None or isinstance(target, str):
+        return table, cast(Columns, columns)
+    there = [column for column in target if column in table.columns]
+    if not there:
+        raise DataError(
+            f"{table.origin}: there is none of the columns {', '.join(target)} for a target (its columns: "
+            f"{', '.join(table.columns)})",
+            "type 'task.columns.target=[<one>,<another>]'",
+        )
+    rows = [{**row, _TARGETS: [row[column] for column in there if row.get(column)]} for row in table.rows]
+    return replace(table, rows=rows), cast(Columns, {**columns, "target": _TARGETS})
+
+
+def _one_text(value: Any) -> Any:
+    sentences = isinstance(value, list) and all(isinstance(sentence, str) for sentence in value)
+    return " ".join(value) if sentences else value
+
+
+def _references(value: Any, place: str, column: str | Sequence[str] | None) -> list[str]:
     texts = value if isinstance(value, list) else [value]
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        named = column if column is None or isinstance(column, str) else ", ".join(column)
         raise DataError(
-            f"{place}: column '{column}' should hold a text, or a list of texts, and holds {value!r:.60}",
+            f"{place}: column '{named}' should hold a text, or a list of texts, and holds {value!r:.60}",
             "fill it in, or leave the row out",
         )
     return list(texts)
