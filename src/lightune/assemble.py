@@ -101,13 +101,14 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     data = _data(cfg, task, splits, tokenizer, longest)
     if "train" in need:
         preflight.check_schedule(optimizer, scheduler, preflight.planned_steps(trainer, data)[1])
-    model = _adapted(cfg, task, backbone, adaptation, config)
+    model, fresh = _adapted(cfg, task, backbone, adaptation, config)
     module = FineTuner(
         task,
         model,
         optimizer,
         scheduler,
         **rates,
+        fresh=fresh,
         evaluations={
             split: Evaluation(task, encoded, tunes=split == "val" and "train" in need)
             for split, encoded in splits.items()
@@ -209,11 +210,12 @@ def _strata(task: Task, split: EncodedSplit) -> list[int]:
 
 def _adapted(
     cfg: DictConfig, task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig
-) -> nn.Module:
+) -> tuple[nn.Module, frozenset[str]]:
     torch.manual_seed(cfg.seed)  # the head is drawn here; nothing before it may change the draw
     model, fresh = backbone.load(task.auto_class, config)
+    task.initialize({name: parameter for name, parameter in model.named_parameters() if name in fresh})
     # Files give a model in evaluation mode, and Lightning would train it in the mode that it finds: without dropout.
-    return adaptation.apply(model, fresh, task.peft_type).train()
+    return adaptation.apply(model, fresh, task.peft_type).train(), fresh
 
 
 def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:

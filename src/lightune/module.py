@@ -1,6 +1,6 @@
 """The one LightningModule: it knows steps, optimisers and evaluations, never a task's name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -32,7 +32,8 @@ class FineTuner(LightningModule):
         scheduler: Optimiser and ``total_steps`` → schedule, stepped at every optimiser step.
         lr: Learning rate.
         weight_decay: Weight decay of matrices and embeddings.
-        head_lr: Learning rate of the head; a multiple of `lr` such as ``"10x"``; None means `lr`.
+        head_lr: Learning rate of the head; or of what is new a multiple of `lr`, such as ``"10x"``; None means `lr`.
+        fresh: Names, in the model without adapters, of the parameters that are new.
         evaluations: Split name → its evaluation.
         card: Plain data that describes the run, written into every checkpoint.
         everything: Whether checkpoints hold frozen weights too.
@@ -50,6 +51,7 @@ class FineTuner(LightningModule):
         lr: float,
         weight_decay: float,
         head_lr: float | str | None = None,
+        fresh: Collection[str] | None = None,
         evaluations: Mapping[str, Evaluation] | None = None,
         card: Mapping[str, Any] | None = None,
         everything: bool = False,
@@ -60,6 +62,7 @@ class FineTuner(LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.rates: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "head_lr": head_lr}
+        self.fresh = fresh
         self.evaluations = dict(evaluations or {})
         self.card = dict(card or {})
         self.everything = everything
@@ -123,7 +126,7 @@ class FineTuner(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""
-        optimizer = self.optimizer(parameter_groups(self.model, **self.rates))
+        optimizer = self.optimizer(parameter_groups(self.model, **self.rates, fresh=self.fresh))
         scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -94,6 +94,15 @@ def test_seed_and_epoch_alone_decide() -> None:
     assert all(one == other for one, other in product(plans, plans) if plans[one] == plans[other])
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_the_longest_batch_comes_first(epoch: int) -> None:
+    lengths = _lengths(401)
+    for plan in (*_ranks(lengths, 8, 2, 1, epoch=epoch), *_budgeted(lengths, 600, 1, epoch=epoch)):
+        longest = [max(lengths[position] for position in batch) for batch in plan]
+        assert longest[0] == max(lengths)
+        assert longest != sorted(longest, reverse=True)  # the others are shuffled
+
+
 def test_batches_are_shuffled_although_their_members_are_alike() -> None:
     lengths = _lengths(4000)
     (plan,) = _ranks(lengths, 8, 1, 1)

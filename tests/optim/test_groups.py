@@ -151,10 +151,36 @@ def test_heads(build: Any, expected: set[str]) -> None:
     assert head_names(build()) == expected
 
 
-def test_an_own_rule_for_the_head() -> None:
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2, bias=False))
-    by_name = names(parameter_groups(model, 0.1, 0.1, head_lr=0.2, is_head=lambda name: name.startswith("1.")))
-    assert by_name == {"backbone": ["0.weight"], "backbone/no_decay": ["0.bias"], "head": ["1.weight"]}
+@pytest.mark.parametrize(
+    ("build", "fresh", "expected"),
+    [
+        (bert, {"qa_outputs.weight", "qa_outputs.bias"}, {"qa_outputs.weight", "qa_outputs.bias"}),
+        (bert, set(), set()),  # a head that came with the weights is no more in a hurry than they are
+        (llama, {"model.norm.weight"}, {"model.norm.weight"}),  # new, though no head
+        (lora_bert, {"classifier.weight"}, {"base_model.model.classifier.modules_to_save.default.weight"}),
+        (
+            lora_bert,
+            {"bert.encoder.layer.0.attention.self.query.bias"},
+            {"base_model.model.bert.encoder.layer.0.attention.self.query.base_layer.bias"},
+        ),
+    ],
+)
+def test_a_multiple_is_for_what_is_new(build: Any, fresh: set[str], expected: set[str]) -> None:
+    model = build()
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    fast = {
+        name
+        for group in parameter_groups(model, 1e-3, 0.01, "10x", fresh)
+        for name in group["param_names"]
+        if group["lr"] == pytest.approx(1e-2)
+    }
+    assert fast == expected
+
+
+def test_a_rate_is_for_every_head() -> None:
+    rates = {group["name"]: group["lr"] for group in parameter_groups(bert(), 1e-3, 0.01, 0.5, fresh=())}
+    assert rates["head"] == rates["head/no_decay"] == 0.5
 
 
 @pytest.mark.parametrize("norm", [nn.LayerNorm([2, 3]), nn.RMSNorm([2, 3]), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)])

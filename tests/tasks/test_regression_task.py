@@ -46,7 +46,26 @@ def test_a_missing_number_is_named() -> None:
 def test_one_number_is_no_regression() -> None:
     with pytest.raises(DataError, match=r"a\.tsv: all examples have the same score, 2\.0"):
         TASK.with_labels(TASK.read(Table([_row(2), _row("2.0")], "a.tsv")))
-    assert TASK.with_labels(TASK.read(Table([_row(2), _row(3)], "a.tsv"))) == TASK
+    assert TASK.with_labels(TASK.read(Table([_row(2), _row(3)], "a.tsv"))).mean == 2.5
+
+
+@pytest.mark.parametrize("backbone", ["tiny_encoder", "tiny_decoder"])
+def test_a_new_head_begins_at_the_mean(backbone: str, request: pytest.FixtureRequest) -> None:
+    chosen: Backbone = request.getfixturevalue(backbone)
+    model, fresh = chosen.load(TASK.auto_class, chosen.read_config(**TASK.head_config()))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    task = TASK.with_labels(TASK.read(Table([_row(2), _row(3)], "a.tsv")))
+    task.initialize({name: parameter for name, parameter in model.named_parameters() if name in fresh})
+    changed = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+    has_bias = "classifier.bias" in before  # Llama's head has none
+    assert changed == ["classifier.bias"] * has_bias
+    assert not has_bias or model.state_dict()["classifier.bias"].tolist() == [2.5]
+
+
+def test_an_evaluation_has_no_mean() -> None:
+    bias = torch.nn.Parameter(torch.ones(1))
+    TASK.initialize({"classifier.bias": bias})
+    assert bias.item() == 1
 
 
 def test_pairs_and_single_texts(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -46,7 +46,7 @@ def training_batches(
     With strata an epoch has as many features as without, drawn as `balanced` says: some several times, others not.
 
     Shuffled features are cut into chunks, each chunk is sorted by length and cut into steps, and the steps are
-    shuffled. Within a step, neighbours in length form a micro-batch; ranks take turns in it, so that their shares are
+    shuffled, but for the longest, which comes first: what does not fit into memory fails at once. Within a step, neighbours in length form a micro-batch; ranks take turns in it, so that their shares are
     equally long. The last, smaller step comes last.
 
     Args:
@@ -123,7 +123,16 @@ def _sorted_steps(
     chunk = step_size * _CHUNK_STEPS
     chunks = [_by_length(order[start : start + chunk], sizes) for start in range(0, len(order), chunk)]
     steps = [part for ordered in chunks for part in np.split(ordered, len(ordered) // step_size)]
-    return [steps[i] for i in generator.permutation(len(steps))]
+    return _longest_first(steps, sizes, generator)
+
+
+def _longest_first(
+    sorted_steps: list[np.ndarray], sizes: np.ndarray, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Shuffle steps, of which each begins with its longest feature, and put the longest before the others."""
+    shuffled = [sorted_steps[i] for i in generator.permutation(len(sorted_steps))]
+    longest = max(range(len(shuffled)), key=lambda i: sizes[shuffled[i][0]], default=0)
+    return shuffled[longest : longest + 1] + shuffled[:longest] + shuffled[longest + 1 :]
 
 
 def _micro_batches(step: np.ndarray, batch_size: int, accumulate: int, share: Share) -> list[Indices]:
@@ -136,7 +145,7 @@ def budgeted_batches(lengths: Sequence[int], *, tokens: int, share: Share, seed:
 
     Features are sorted by length, ties at random, and filled greedily: number of features × longest length ≤ budget.
     The lengths of the batches are thus the same in every epoch, and so is their number; the members and the
-    order change.
+    order change, but the longest comes first.
 
     Args:
         lengths: Tokens of each feature.
@@ -157,7 +166,9 @@ def budgeted_batches(lengths: Sequence[int], *, tokens: int, share: Share, seed:
     batches = _filled(_by_length(order, sizes), sizes, tokens)
     batches = _multiple_of(batches, share.world_size)
     rounds = [batches[i : i + share.world_size] for i in range(0, len(batches), share.world_size)]
-    return [rounds[i][share.rank].tolist() for i in generator.permutation(len(rounds))]
+    # Sorted by length: the longest is the first, and stays there.
+    order = [0, *(1 + generator.permutation(len(rounds) - 1)).tolist()]
+    return [rounds[i][share.rank].tolist() for i in order]
 
 
 def _filled(order: np.ndarray, sizes: np.ndarray, tokens: int) -> list[np.ndarray]:

@@ -1,17 +1,21 @@
 """Which parameter is trained with which learning rate and weight decay.
 
 Weight decay leaves out biases, normalisation layers and other vectors; embeddings and matrices decay, as they do with
-the Hugging Face Trainer. The head can have a learning rate of its own.
+the Hugging Face Trainer. The head can have a learning rate of its own, or what is new a multiple of the others'.
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from torch import nn
 
 from lightune.errors import ConfigError
+
+# What peft puts into the names of a model that it wraps, of layers that it adapts and of modules that it copies.
+_PEFTS_OWN = re.compile(r"^base_model\.model\.|(?<=\.)(base_layer|modules_to_save\.default)\.")
 
 
 def parameter_groups(
@@ -19,7 +23,7 @@ def parameter_groups(
     lr: float,
     weight_decay: float,
     head_lr: float | str | None = None,
-    is_head: Callable[[str], bool] | None = None,
+    fresh: Collection[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups a torch optimiser takes; every trainable parameter sits in exactly one.
 
@@ -28,7 +32,8 @@ def parameter_groups(
         lr: Learning rate of everything but the head.
         weight_decay: Weight decay of the parameters that `decays` accepts.
         head_lr: Learning rate of the head, as `head_rate` takes it.
-        is_head: Tells from a parameter's name whether it belongs to the head; None asks `head_names`.
+        fresh: Names, in the model without adapters, of the parameters that no file held. A multiple is for them: a head
+            that came with the weights needs no other rate than the rest. None takes the head for new.
 
     Returns:
         Up to four groups named ``backbone``, ``backbone/no_decay``, ``head`` and ``head/no_decay``, empty ones left
@@ -39,7 +44,7 @@ def parameter_groups(
     """
     rates = {"backbone": lr, "head": head_rate(lr, head_lr)}
     _check({"lr": lr, "weight_decay": weight_decay, "head_lr": rates["head"]})
-    in_head = is_head or head_names(model).__contains__
+    head = _fresh_names(model, fresh) if fresh is not None and isinstance(head_lr, str) else head_names(model)
     names = decay_names(model)
     groups: list[dict[str, Any]] = [
         {"params": [], "param_names": [], "name": part + suffix, "lr": rate, "weight_decay": decay}
@@ -49,7 +54,7 @@ def parameter_groups(
     by_name = {group["name"]: group for group in groups}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            group = by_name[("head" if in_head(name) else "backbone") + ("" if name in names else "/no_decay")]
+            group = by_name[("head" if name in head else "backbone") + ("" if name in names else "/no_decay")]
             group["params"].append(parameter)
             group["param_names"].append(name)
     filled = [group for group in groups if group["params"]]
@@ -99,6 +104,11 @@ def head_names(model: nn.Module) -> frozenset[str]:
     backbone = getattr(inner, "base_model", inner)
     head = {id(parameter) for parameter in inner.parameters()} - {id(parameter) for parameter in backbone.parameters()}
     return frozenset(name for name, parameter in model.named_parameters() if id(parameter) in head)
+
+
+def _fresh_names(model: nn.Module, fresh: Collection[str]) -> frozenset[str]:
+    """Return the names of these parameters in the adapted model."""
+    return frozenset(name for name, _ in model.named_parameters() if _PEFTS_OWN.sub("", name) in fresh)
 
 
 def _is_norm(model: nn.Module, name: str) -> bool:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
 from torch import Tensor, nn
+from torch.nn import Parameter
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
@@ -138,6 +139,14 @@ class Task(Protocol):
     def head_config(self) -> dict[str, Any]:
         """Return the model configuration that the head needs, such as ``num_labels``."""
         return {}
+
+    def initialize(self, fresh: Mapping[str, Parameter]) -> None:
+        """Give parameters that the backbone's files did not hold a better beginning than a random one.
+
+        Args:
+            fresh: The head's parameters, and whatever else is new, by name.
+        """
+        return
 
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int

@@ -1,10 +1,13 @@
 """Regression: a number for a text, or for a pair of texts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import nn
+from torch.nn import Parameter
 from transformers import PreTrainedTokenizerBase
 
 from lightune import losses
@@ -19,22 +22,27 @@ from lightune.tasks.texts import encode_texts, finite_number, read_texts
 class Regression(Task):
     """One number for each example, such as how close two sentences are in meaning.
 
-    The head's output is the number itself, in the data's unit, so that the saved model says what it means.
+    The head's output is the number itself, in the data's unit, so that the saved model says what it means. A new head
+    with a bias begins at the mean of the training scores; from zero its way there would first be the backbone's, whose
+    knowledge it would cost.
 
     Args:
         columns: Canonical column (id, text, text_pair, score) → the data's column; text_pair may be None.
+        mean: Of the training scores, which say it themselves.
         architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
     """
 
     columns: Columns
+    mean: float | None = None
     architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "regression"
     monitor: str = "pearson"
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
+    unencoded: ClassVar[Sequence[str]] = ("mean",)
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and score (a finite float)."""
@@ -44,22 +52,30 @@ class Regression(Task):
         return read
 
     def with_labels(self, train: Table) -> Self:
-        """Return the task itself: numbers have no names.
+        """Return the task with the mean of the training scores.
 
         Raises:
             DataError: All training rows have the same number.
         """
-        scores = {row["score"] for row in train.rows}
-        if len(scores) < 2:
+        scores = [row["score"] for row in train.rows]
+        if len(set(scores)) < 2:
             raise DataError(
-                f"{train.origin}: all examples have the same score, {min(scores)}",
+                f"{train.origin}: all examples have the same score, {scores[0]}",
                 "regression needs different ones; is task.columns.score the right column?",
             )
-        return self
+        return replace(self, mean=fmean(scores))
 
     def head_config(self) -> dict[str, Any]:
         """Return the configuration of a head with one output."""
         return {"num_labels": 1, "problem_type": "regression"}
+
+    @torch.no_grad()
+    def initialize(self, fresh: Mapping[str, Parameter]) -> None:
+        """Let the bias of a new head be the mean of the training scores."""
+        biases = [parameter for name, parameter in fresh.items() if name.endswith("bias") and parameter.numel() == 1]
+        if self.mean is not None:
+            for bias in biases:
+                bias.fill_(self.mean)
 
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
