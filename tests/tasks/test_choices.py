@@ -64,6 +64,7 @@ def test_choices_may_stand_in_columns_of_their_own() -> None:
 def test_context_or_question_may_be_missing() -> None:
     without: ChoiceColumns = {**COLUMNS, "context": None}
     assert _read(_row(), without)["context"] == ""
+    assert _read({key: value for key, value in _row().items() if key != "context"})["context"] == ""
     assert _read(_row(question=None))["question"] == ""
     assert _read(_row(context=" ", question=" Where? "))["question"] == "Where?"
     with pytest.raises(DataError, match=r"a\.csv, line 7: context and question are both empty"):

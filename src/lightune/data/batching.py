@@ -46,8 +46,9 @@ def training_batches(
     With strata an epoch has as many features as without, drawn as `balanced` says: some several times, others not.
 
     Shuffled features are cut into chunks, each chunk is sorted by length and cut into steps, and the steps are
-    shuffled, but for the longest, which comes first: what does not fit into memory fails at once. Within a step, neighbours in length form a micro-batch; ranks take turns in it, so that their shares are
-    equally long. The last, smaller step comes last.
+    shuffled, but for the longest, which comes first: what does not fit into memory fails at once. Within a step,
+    neighbours in length form a micro-batch; ranks take turns in it, so that their shares are equally long. The last,
+    smaller step comes last.
 
     Args:
         lengths: Tokens of each feature.

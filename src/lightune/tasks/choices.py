@@ -27,7 +27,7 @@ def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int
     Args:
         table: Rows as the user has them.
         columns: Canonical column (id, context, question, choices, answer, subject) → the data's column; for choices it
-            may be several columns, and context, question and subject may be None.
+            may be several columns, and context, question and subject may be None. A context of that name may be absent.
         notation: How answers are written: ``index``, ``letter``, ``text``, or ``auto``: whichever fits the row.
         first: The number of the first choice, where answers are numbers.
         repeated: Whether the right choice may occur twice in a row.
@@ -40,7 +40,7 @@ def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int
         DataError: A column is absent, there is nothing to be asked, there are not two choices, or the answer is none of
             them, or could be several; names the row.
     """
-    read = canonical(*_gathered(table, columns), _OPTIONAL)
+    read = canonical(*_gathered(table, columns), _OPTIONAL, usual=("context",))
     for index, row in enumerate(read.rows):
         place = read.locate(index)
         row.update({part: _text(row.get(part, ""), place, part) for part in _PARTS})

@@ -1,8 +1,13 @@
-"""Multiple choice: how the choices look, and where the passage names them."""
+"""Multiple choice: the words of question and choice, and which of them go together."""
 
-from lightune.data.world.baselines.qa import SENTENCE, shape_of
+import math
+from collections import Counter
+from itertools import product
+
 from lightune.data.world.baselines.words import words
 from lightune.data.world.examples import Row
+
+Pairs = list[tuple[str, str]]
 
 
 def longest(train: list[Row], rows: list[Row]) -> list[int]:
@@ -10,32 +15,39 @@ def longest(train: list[Row], rows: list[Row]) -> list[int]:
     return [max(range(len(row["choices"])), key=lambda i: len(row["choices"][i])) for row in rows]
 
 
-def first_of_shape(train: list[Row], rows: list[Row]) -> list[int]:
-    """Answer with the choice that the passage names first, of those that look like an answer to the question."""
-    return [min(of_shape(row), key=lambda i: row["context"].find(row["choices"][i])) for row in rows]
+def shared_words(train: list[Row], rows: list[Row]) -> list[int]:
+    """Answer with the choice that has most of the question's words."""
+    asked = [set(words(row["question"])) for row in rows]
+    shares = [
+        [len(said & set(words(choice))) for choice in row["choices"]] for said, row in zip(asked, rows, strict=True)
+    ]
+    return [counts.index(max(counts)) for counts in shares]
 
 
-def nearest_sentence(train: list[Row], rows: list[Row]) -> list[int]:
-    """Answer with the choice whose sentence shares most words with the question."""
-    return [max(range(len(row["choices"])), key=lambda i: shared(row, row["choices"][i])) for row in rows]
+def shared(row: Row, number: int) -> int:
+    """Return how many words a question shares with a choice."""
+    return len(set(words(row["question"])) & set(words(row["choices"][number])))
 
 
-def nearest_of_shape(train: list[Row], rows: list[Row]) -> list[int]:
-    """The same, of those that look like an answer to the question."""
-    return [max(of_shape(row), key=lambda i: shared(row, row["choices"][i])) for row in rows]
+def word_pairs(train: list[Row], rows: list[Row]) -> list[int]:
+    """Answer with the choice whose words went with the question's in right choices rather than in wrong ones."""
+    right: Counter[tuple[str, str]] = Counter()
+    wrong: Counter[tuple[str, str]] = Counter()
+    for row in train:
+        for number, choice in enumerate(row["choices"]):
+            (right if number == row["answer"] else wrong).update(pairs(row["question"], choice))
+    odds = {pair: math.log((3 * right[pair] + 1) / (wrong[pair] + 1)) for pair in right | wrong}
+    scores = [
+        [math.fsum(odds.get(pair, 0.0) for pair in pairs(row["question"], choice)) for choice in row["choices"]]
+        for row in rows
+    ]
+    return [found.index(max(found)) for found in scores]
 
 
-def of_shape(row: Row) -> list[int]:
-    """Return the choices that look like an answer to the question; all of them where none does."""
-    shape = shape_of(row["question"])
-    return [i for i, choice in enumerate(row["choices"]) if shape.fullmatch(choice)] or list(range(len(row["choices"])))
-
-
-def shared(row: Row, choice: str) -> int:
-    """Return how many words of the question stand in a sentence that names a choice, at most."""
-    asked = set(words(row["question"]))
-    named = [sentence for sentence in SENTENCE.findall(row["context"]) if choice in sentence]
-    return max(len(asked & set(words(sentence))) for sentence in named)
+def pairs(question: str, choice: str) -> Pairs:
+    """Return each word of a question with each of a choice, and the words that are in both as a pair of their own."""
+    asked, said = sorted(set(words(question))), sorted(set(words(choice)))
+    return [*product(asked, said), *(("", "") for _ in set(asked) & set(said))]
 
 
 def accuracy(predictions: list[int], rows: list[Row]) -> float:
@@ -44,4 +56,4 @@ def accuracy(predictions: list[int], rows: list[Row]) -> float:
 
 
 MEASURE = ("accuracy", accuracy)
-BASELINES = (longest, first_of_shape, nearest_sentence, nearest_of_shape)
+BASELINES = (longest, shared_words, word_pairs)

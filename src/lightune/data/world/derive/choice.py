@@ -1,15 +1,14 @@
-"""Multiple choice: the passages and questions of `qa`, with the objects of both subjects to choose from."""
+"""Multiple choice: which of four sentences about two subjects answers a question about one of them."""
 
 import random
 from collections.abc import Iterator
 
 from lightune.data.world.examples import Example
 from lightune.data.world.facts import World, names
-from lightune.data.world.render import fill, mention, passage, phrased
+from lightune.data.world.render import fill, mention, phrased
 from lightune.data.world.scenes import duels
 
 SIZES = {"train": 1600, "val": 200, "test": 360}
-QUESTIONS_PER_PASSAGE = 2
 SHARED = 2
 
 
@@ -21,19 +20,21 @@ def examples(world: World, rng: random.Random) -> Iterator[Example]:
         rng: Source of every choice.
 
     Yields:
-        Examples with ``context``, ``question``, ``choices`` (what is asked for, the other subject's object of the same
-        relation, and both objects of another relation, in any order) and ``answer`` (an index).
+        Examples with ``question``, ``choices`` (the sentence that answers it, the same of another subject, and
+        something else of either, in any order) and ``answer`` (an index).
     """
-    for told, rivals in duels(world, rng, SHARED):
+    for _, rivals in duels(world, rng, SHARED):
+        told = rng.sample(rivals, len(rivals))
+        asked = rng.choice(told)
         templates = phrased(told, world.split, rng)
-        text = passage(told, templates, rng).text
-        for asked in rng.sample(rivals, QUESTIONS_PER_PASSAGE):
-            question = rng.choice(asked.relation.questions(world.split))
-            objects = rng.sample([fact.object for fact in rivals], len(rivals))
-            row = {
-                "context": text,
-                "question": fill(question, mention(asked.subject)).text,
-                "choices": [entity.name for entity in objects],
-                "answer": objects.index(asked.object),
-            }
-            yield Example(row, names(told), (*templates, question))
+        question = rng.choice(asked.relation.questions(world.split))
+        sentences = [
+            fill(template, mention(fact.subject), mention(fact.object)).text
+            for fact, template in zip(told, templates, strict=True)
+        ]
+        row = {
+            "question": fill(question, mention(asked.subject)).text,
+            "choices": sentences,
+            "answer": told.index(asked),
+        }
+        yield Example(row, names(told), (*templates, question))
