@@ -18,8 +18,8 @@ from tests.command import ROOT, composed
 
 CONF = ROOT / "conf"
 YAML = sorted(CONF.rglob("*.yaml"))
-OPTIONS = [(file.parent.name, file.stem) for file in YAML if file.parent not in (CONF, CONF / "hydra")]
-CHOICES = [(group, option) for group, option in OPTIONS if not option.startswith("_")]
+PLACES = [file.relative_to(CONF).with_suffix("") for file in YAML if file.parent not in (CONF, CONF / "hydra")]
+CHOICES = [(p.parts[0], "/".join(p.parts[1:])) for p in PLACES if not p.name.startswith("_")]
 # What an option cannot do without.
 NEEDED = {
     "data=hub": ["data.path=squad"],

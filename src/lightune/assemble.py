@@ -91,7 +91,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     tokenizer = backbone.tokenizer(task.pretokenized)
     task = task.with_backbone(config, tokenizer)
     preflight.check_fit(task, backbone, adaptation, config)
-    preflight.check_monitors(task, _watched(cfg))
+    preflight.check_monitors(task, _watched(cfg), cfg.get("headline") or ())
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)

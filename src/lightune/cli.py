@@ -16,13 +16,12 @@ from typing import Any, NoReturn
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightune import checkpoint_card, machine, overrides
-from lightune.check import check, check_multirun
+from lightune.check import check
 from lightune.continuation import earlier_overrides, refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
@@ -58,17 +57,23 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
 
 
 def _named_options(arguments: Sequence[str]) -> list[str]:
-    """Quote numbers that name an option, such as precision=32: Hydra takes no number for a name."""
+    """Spell out options as Hydra takes them: numbers such as precision=32 quoted, patterns such as glue/* expanded."""
     conf = Path(sys.argv[0]).parent / "conf"
     named = []
     for argument in arguments:
         group, _, value = argument.partition("=")
-        options = [
-            overrides.quoted(option) if option.isdigit() and (conf / group / f"{option}.yaml").is_file() else option
-            for option in value.split(",")
-        ]
+        options = [name for option in value.split(",") for name in _options_named(conf / group, option)]
         named.append(f"{group}={','.join(options)}" if "=" in argument else argument)
     return named
+
+
+def _options_named(group: Path, option: str) -> list[str]:
+    if option.isdigit() and (group / f"{option}.yaml").is_file():
+        return [overrides.quoted(option)]
+    if "*" in option and group.is_dir() and re.fullmatch(r"[\w*/-]+", option):
+        files = sorted(file for file in group.glob(f"{option}.yaml") if not file.name.startswith("_"))
+        return [str(file.relative_to(group).with_suffix("")) for file in files] or [option]
+    return [option]
 
 
 def metric_mode(monitor: str) -> str:
@@ -113,17 +118,6 @@ def fail(error: UserError) -> NoReturn:
 
 def _is_multirun() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-class CheckMultirun(Callback):
-    """Hydra's callback that refuses a multirun before its first job begins."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what no job of a multirun can do."""
-        try:
-            check_multirun(config)
-        except UserError as error:  # Hydra would make a warning of it
-            fail(error)
 
 
 def settle_run_dir(cfg: DictConfig) -> None:

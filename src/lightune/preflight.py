@@ -1,6 +1,6 @@
 """What only the parts themselves can tell, looked at before weights are loaded and before the first hour is spent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any
@@ -46,12 +46,13 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
         adaptation.apply(skeleton, fresh, task.peft_type)
 
 
-def check_monitors(task: Task, watched: Mapping[str, str]) -> None:
-    """Refuse to watch a validation metric that the task does not measure.
+def check_monitors(task: Task, watched: Mapping[str, str], headline: Sequence[str] = ()) -> None:
+    """Refuse to watch or to report a metric that the task does not measure.
 
     Args:
         task: With its labels.
         watched: Name of a callback → what it monitors.
+        headline: Metrics for the table of a multirun.
 
     Raises:
         ConfigError: There is no such metric.
@@ -65,6 +66,9 @@ def check_monitors(task: Task, watched: Mapping[str, str]) -> None:
     for name, metric in watched.items():
         if metric.startswith("val/") and metric not in known:
             raise ConfigError(f"callbacks.{name}.monitor={metric}: no such metric is logged", nearest(metric, known))
+    for metric in headline:
+        if metric not in measured:
+            raise ConfigError(f"headline={metric}: {task.name} has no such metric", nearest(metric, measured))
 
 
 def check_packing(task: Task, packing: bool) -> None:

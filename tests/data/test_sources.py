@@ -100,6 +100,23 @@ def test_a_data_set_names_its_splits_as_it_likes(tmp_path: Path) -> None:
     assert {split: len(table) for split, table in tables.items()} == {"train": 4, "val": 2}
 
 
+@pytest.mark.parametrize("name", ["wic", "WiC"])
+def test_a_folder_may_hold_a_folder_for_each_data_set(tmp_path: Path, name: str) -> None:
+    for folder in ("WiC", "rte"):
+        (tmp_path / folder).mkdir()
+        _texts(tmp_path / folder, train=2, val=len(folder))
+    tables = Hub(str(tmp_path), name=name).load(ALL)
+    assert {split: len(table) for split, table in tables.items()} == {"train": 2, "val": 3}
+
+
+def test_nested_rows_of_a_folder_are_flattened(tmp_path: Path) -> None:
+    row = {"text": "a", "target": {"span1_text": "b", "span2_text": "c"}, "label": True}
+    _jsonl(tmp_path / "train.jsonl", [row])
+    assert Hub(str(tmp_path)).load(ALL)["train"].rows == [
+        {"text": "a", "label": True, "span1_text": "b", "span2_text": "c"}
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "problem", "remedy"),
     [

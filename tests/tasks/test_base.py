@@ -32,6 +32,29 @@ def test_rows_get_canonical_names_and_keep_their_places() -> None:
     assert TABLE.rows[0] == {"no": 7, "body": "one", "stars": 5, "more": 1}
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [("{body}", "one"), ("{body}: {more}", "one: 1"), ("no {no}", "no 7"), ("{#1 body} of {more}", "two of 1")],
+)
+def test_a_text_may_be_made_of_several_columns(source: str, text: str) -> None:
+    table = Table([{"no": 7, "body": "one", "#1 body": "two", "more": 1}], "reviews.csv")
+    assert canonical(table, {"text": source}).rows == [{"id": "1", "text": text}]
+
+
+def test_a_column_that_a_row_lacks_leaves_its_place_in_a_text_empty() -> None:
+    read = canonical(TABLE, {"id": "no", "text": "{body} {more}"})
+    assert [row["text"] for row in read.rows] == ["one 1", "two "]
+
+
+def test_a_missing_column_of_a_text_is_named() -> None:
+    with pytest.raises(DataError, match="there is no column 'titel' for the task's 'text'"):
+        canonical(TABLE, {"text": "{titel}: {body}"})
+
+
+def test_a_column_with_braces_in_its_name_is_that_column() -> None:
+    assert canonical(Table([{"{a}": "one", "a": "two"}], "a.csv"), {"text": "{a}"}).rows[0]["text"] == "one"
+
+
 @pytest.mark.parametrize("source", [None, "id"])
 def test_a_row_without_an_id_gets_its_number(source: str | None) -> None:
     read = canonical(TABLE.take([1]), {"id": source, "text": "body"})

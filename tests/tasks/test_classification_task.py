@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import f1_score, precision_score, recall_score
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
@@ -12,7 +13,7 @@ from lightune.data import world
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
-from lightune.tasks.base import Batch, Output
+from lightune.tasks.base import Batch, Output, Prediction
 from lightune.tasks.classification import Classification
 from tests.tasks.features import batch_of, features_of
 
@@ -226,3 +227,51 @@ def test_a_model_that_knows_scores_one(tokenizer: PreTrainedTokenizerBase, label
 def test_splits_balance_the_labels() -> None:
     assert TASK.stratum({"label": "x"}) == "x"
     assert TASK.group({"label": "x"}) is None
+
+
+def _prediction(found: str, wanted: str, group: str = "") -> Prediction:
+    return Prediction(0, "x", found, wanted, {"confidence": 0.5}, [0.5, 0.5], group)
+
+
+@pytest.mark.parametrize(("positive", "f1"), [("yes", 0.8), (["1", "yes"], 0.8), ("no", 2 / 3)])
+def test_a_positive_label_has_numbers_of_its_own(positive: Any, f1: float) -> None:
+    task = replace(PAIRS, positive=positive)
+    found = [_prediction("yes", "yes"), _prediction("yes", "yes"), _prediction("yes", "no"), _prediction("no", "no")]
+    metrics = task.measure(found)
+    assert metrics["f1"] == pytest.approx(f1)
+    theirs = [
+        score([p.target for p in found], [p.prediction for p in found], pos_label="no" if positive == "no" else "yes")
+        for score in (precision_score, recall_score, f1_score)
+    ]
+    assert [metrics[name] for name in ("precision", "recall", "f1")] == pytest.approx(theirs)
+    assert {"precision", "recall", "f1"}.isdisjoint(replace(task, positive=None).measure(found))
+
+
+def test_a_label_that_never_occurs_scores_nothing() -> None:
+    metrics = replace(PAIRS, positive="yes").measure([_prediction("no", "no")])
+    assert [metrics[name] for name in ("precision", "recall", "f1")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("positive", "problem"), [("ja", "there is no such label"), (["no", "yes"], "several are labels")]
+)
+def test_a_positive_label_that_cannot_be_told(positive: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"task.positive=.*{problem}"):
+        replace(PAIRS, positive=positive).measure([])
+
+
+def test_groups_stand_or_fall_together() -> None:
+    task = replace(PAIRS, columns={**PAIRS.columns, "group": "question"})
+    found = [
+        _prediction("yes", "yes", "a"),
+        _prediction("no", "no", "b"),
+        _prediction("no", "yes", "b"),
+        _prediction("no", "no", "c"),
+    ]
+    assert task.measure(found)["exact_match"] == pytest.approx(2 / 3)
+    assert task.measure([])["exact_match"] == 0
+    row = {"text": "a", "reply": "b", "label": "no", "question": "q"}
+    (read,) = task.read(Table([row], "a.csv")).rows
+    assert task.group(read) == read["group"] == "q"
+    (concluded,) = task.conclude([(0, 0, torch.tensor([0.7, 0.3]).numpy())], [read])
+    assert concluded.group == "q"

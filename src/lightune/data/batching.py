@@ -168,8 +168,8 @@ def budgeted_batches(lengths: Sequence[int], *, tokens: int, share: Share, seed:
     batches = _multiple_of(batches, share.world_size)
     rounds = [batches[i : i + share.world_size] for i in range(0, len(batches), share.world_size)]
     # Sorted by length: the longest is the first, and stays there.
-    order = [0, *(1 + generator.permutation(len(rounds) - 1)).tolist()]
-    return [rounds[i][share.rank].tolist() for i in order]
+    others = 1 + generator.permutation(len(rounds) - 1)
+    return [rounds[i][share.rank].tolist() for i in (0, *others)]
 
 
 def _filled(order: np.ndarray, sizes: np.ndarray, tokens: int) -> list[np.ndarray]:

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any, Protocol
 
 from lightune.data import readers, world
+from lightune.data.readers import superglue
 from lightune.data.table import Table
 from lightune.errors import ConfigError, DataError, nearest
 
@@ -77,7 +79,7 @@ class Hub:
 
     Args:
         path: Name on the Hub, or a folder.
-        name: Configuration of the data set.
+        name: Configuration of the data set; or, in a folder, a folder of that name in any case.
         revision: Branch, tag or commit.
         splits: train, val, test → what the data set calls them.
     """
@@ -96,7 +98,7 @@ class Hub:
                 f"type data.splits.train=<one of {', '.join(loaded)}>",
             )
         tables = {
-            split: Table(_named_classes(loaded[theirs]), f"{self.path} ({theirs})")
+            split: superglue.flattened(Table(_named_classes(loaded[theirs]), f"{self.path} ({theirs})"))
             for split, theirs in self.splits.items()
             if theirs in loaded
         }
@@ -108,12 +110,17 @@ class Hub:
         import datasets
 
         try:
-            return datasets.load_dataset(self.path, self.name, revision=self.revision)
+            return datasets.load_dataset(*self._place(), revision=self.revision)
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"data.path={self.path}: the data set could not be loaded: {str(error).splitlines()[0]}",
                 "check its name and the network, or use your own files: data=files data.train=<file>",
             ) from error
+
+    def _place(self) -> tuple[str, str | None]:
+        folder = Path(self.path).expanduser()
+        inner = [place for place in folder.glob("*/") if place.name.lower() == str(self.name).lower()]
+        return (str(inner[0]), None) if inner else (self.path, self.name)
 
 
 def _named_classes(dataset: Any) -> list[dict[str, Any]]:

@@ -57,6 +57,27 @@ def classification_metrics(
     return {**metrics, **_of_probabilities(scores, true)} if len(scores) else metrics
 
 
+def binary_metrics(predictions: Sequence[int], targets: Sequence[int], positive: int) -> dict[str, float]:
+    """Return precision, recall and F1 of one label against the rest, as scikit-learn's ``average="binary"``.
+
+    Args:
+        predictions: Predicted label index of each example.
+        targets: True label index of each example.
+        positive: Index of the label.
+
+    Returns:
+        ``precision``, ``recall`` and ``f1``, 0 to 1; a ratio without a denominator is 0.
+    """
+    pairs = [(found == positive, true == positive) for found, true in zip(predictions, targets, strict=True)]
+    hits = sum(found and true for found, true in pairs)
+    found, support = (sum(column) for column in zip(*pairs, strict=True)) if pairs else (0, 0)
+    return {
+        "precision": hits / max(found, 1),
+        "recall": hits / max(support, 1),
+        "f1": 2 * hits / max(found + support, 1),
+    }
+
+
 def _of_probabilities(scores: Tensor, true: Tensor) -> dict[str, float]:
     ece = counted.multiclass_calibration_error(scores, true, scores.size(1), n_bins=_BINS, norm="l1")
     # Of two labels one says all: the other's probability is its complement, but for rounding.

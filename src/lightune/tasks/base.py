@@ -20,6 +20,7 @@ from lightune.errors import DataError, nearest
 
 Batch = dict[str, Tensor]
 Columns = Mapping[str, str | None]
+_SLOT = re.compile(r"{([^{}]+)}")  # in a text that several columns fill
 
 
 @dataclass
@@ -196,7 +197,8 @@ def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",),
 
     Args:
         table: Rows as the user has them.
-        columns: Canonical name → the user's name, or None where the user has no such column.
+        columns: Canonical name → the user's name, or None where the user has no such column; or a text with names of
+            several columns in braces: ``"{title}: {body}"``.
         optional: Canonical columns that may be absent; a missing ``id`` becomes the row's number.
         usual: Those of them whose canonical name, being the usual one, does not say that the data has such a column.
 
@@ -207,6 +209,11 @@ def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",),
     picked: dict[str, str] = {}
     for name, source in columns.items():
         if source in available:
+            picked[name] = str(source)
+        elif fields := _SLOT.findall(source or ""):
+            for column in fields:
+                if column not in available:
+                    raise _column_error(table, name, column)
             picked[name] = str(source)
         elif name not in optional or not (source is None or name == "id" or (name == source and name in usual)):
             raise _column_error(table, name, source)
@@ -226,7 +233,7 @@ def _column_error(table: Table, name: str, source: str | None) -> DataError:
 
 def _picked_row(table: Table, index: int, picked: Mapping[str, str]) -> Row:
     source = table.rows[index]
-    row = {name: source.get(column) for name, column in picked.items()}
+    row = {name: _value(source, column) for name, column in picked.items()}
     for name, value in row.items():
         if value is None and name != "id":
             raise DataError(
@@ -234,6 +241,13 @@ def _picked_row(table: Table, index: int, picked: Mapping[str, str]) -> Row:
             )
     row["id"] = str(row["id"]) if row.get("id") is not None else str(table.number(index))
     return row
+
+
+def _value(row: Row, column: str) -> Any:
+    """Return what a row has in a column, or the text that its values fill."""
+    if column in row or not _SLOT.search(column):
+        return row.get(column)
+    return _SLOT.sub(lambda slot: "" if row.get(slot[1]) is None else str(row[slot[1]]), column)
 
 
 def require_text(table: Table, column: str, source: str | None) -> None:

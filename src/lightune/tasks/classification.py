@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
-from lightune.metrics.classification import classification_metrics, confusion, per_class_table
+from lightune.metrics.classification import binary_metrics, classification_metrics, confusion, per_class_table
 from lightune.tasks.base import (
     Batch,
     Columns,
@@ -35,12 +35,15 @@ class Classification(Task):
     can be compared whatever they are.
 
     Args:
-        columns: Canonical column (id, text, text_pair, label) → the data's column; text_pair may be None.
+        columns: Canonical column (id, text, text_pair, label, group) → the data's column; text_pair and group may be
+            None. Examples of a group stand or fall together in ``exact_match``, and stay in one split.
         labels: Label names in the order of the head's outputs; None takes those of the training rows.
         label_smoothing: Share of the target's probability that is spread over all labels.
         class_weights: Factor of each label's loss: None, ``balanced`` (in inverse proportion to its training examples,
             1 on average), or label → factor, 1 for those that are not named.
         focal_gamma: How much less an example counts that the model is sure of already; 0 leaves the loss alone.
+        positive: The label that ``precision``, ``recall`` and ``f1`` are measured for, or several names that it may
+            have, of which the data has one; None measures none.
         architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
@@ -51,13 +54,14 @@ class Classification(Task):
     label_smoothing: float = 0.0
     class_weights: str | Mapping[str, float] | None = None
     focal_gamma: float = 0.0
+    positive: str | Sequence[str] | None = None
     architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "classification"
     monitor: str = "f1_macro"
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
-    unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma")
+    unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma", "positive")
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and label (a string)."""
@@ -66,6 +70,8 @@ class Classification(Task):
             row["label"] = str(row["label"]).strip()
             if not row["label"]:
                 raise DataError(f"{read.locate(index)}: the label is empty", "fill it in, or leave the row out")
+            if "group" in row:
+                row["group"] = str(row["group"])
         return read
 
     def with_labels(self, train: Table) -> Self:
@@ -79,6 +85,24 @@ class Classification(Task):
             )
         return replace(self, labels=labels, class_weights=label_weights(self.class_weights, labels, counts))
 
+    @property
+    def _positive(self) -> int | None:
+        """Return the index of the positive label.
+
+        Raises:
+            ConfigError: None of its names is a label, or several are.
+        """
+        if self.positive is None or self.labels is None:
+            return None
+        names = [self.positive] if isinstance(self.positive, str) else list(map(str, self.positive))
+        known = [name for name in names if name in self.labels]
+        if len(known) != 1:
+            raise ConfigError(
+                f"task.positive={','.join(names)}: {'several are labels' if known else 'there is no such label'}",
+                f"type task.positive=<one of {', '.join(self.labels[:8])}>",
+            )
+        return self.labels.index(known[0])
+
     def check_labels(self, table: Table) -> None:
         """Raise DataError at the first row whose label is unknown."""
         refuse_unknown_labels(table, self.labels, lambda row: [row["label"]])
@@ -86,6 +110,10 @@ class Classification(Task):
     def stratum(self, row: Row) -> Hashable:
         """Return the label: every split gets its share of each."""
         return row["label"]
+
+    def group(self, row: Row) -> Hashable:
+        """Return the group, where there are some: its examples stay in one split."""
+        return row.get("group")
 
     def head_config(self) -> dict[str, Any]:
         """Return the label names for the model's configuration."""
@@ -122,15 +150,20 @@ class Classification(Task):
         assert self.labels is not None
         names = self.labels
         return [
-            Prediction(e, examples[e]["id"], names[best], examples[e]["label"], {"confidence": float(p[best])}, p)
+            Prediction(e, row["id"], names[best], row["label"], {"confidence": float(p[best])}, p, row.get("group"))
             for e, best, p in evidence
+            for row in [examples[e]]
         ]
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Return accuracy, F1, precision, recall, MCC, AUROC and calibration error."""
+        """Return accuracy, F1, precision, recall, MCC, AUROC and calibration error, and what positive and group add."""
         assert self.labels is not None
-        probabilities = [p.probabilities for p in predictions]
-        return classification_metrics(*self._indices(predictions), self.labels, probabilities)
+        found, probabilities = self._indices(predictions), [p.probabilities for p in predictions]
+        return {
+            **classification_metrics(*found, self.labels, probabilities),
+            **({} if self._positive is None else binary_metrics(*found, self._positive)),
+            **({"exact_match": _whole_groups(predictions)} if self.columns.get("group") else {}),
+        }
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
         """Return precision, recall, F1 and support of each label, and the confusion matrix."""
@@ -146,6 +179,14 @@ class Classification(Task):
     def _indices(self, predictions: Sequence[Prediction]) -> tuple[list[int], list[int]]:
         index = {label: i for i, label in enumerate(self.labels or ())}
         return [index[p.prediction] for p in predictions], [index[p.target] for p in predictions]
+
+
+def _whole_groups(predictions: Sequence[Prediction]) -> float:
+    """Return the share of groups all of whose examples are right."""
+    right: dict[str | None, bool] = {}
+    for p in predictions:
+        right[p.group] = right.get(p.group, True) and p.prediction == p.target
+    return sum(right.values()) / max(len(right), 1)
 
 
 def label_weights(

@@ -19,7 +19,7 @@ def read_texts(table: Table, columns: Columns) -> Table:
     Raises:
         DataError: A column is absent, a row has no value in it, or a text is blank.
     """
-    read = canonical(table, columns, optional=("id", "text_pair"))
+    read = canonical(table, columns, optional=("id", "text_pair", "group"))
     for column in TEXTS:
         if columns.get(column):
             require_text(read, column, columns[column])

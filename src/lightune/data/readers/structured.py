@@ -1,9 +1,9 @@
-"""JSON: a list of objects, the same under the key ``data``, or one object per line; SQuAD's and DREAM's layouts too."""
+"""JSON: a list of objects, the same under the key ``data``, or one object a line; also of SQuAD, DREAM, SuperGLUE."""
 
 import json
 from typing import Any
 
-from lightune.data.readers import dream, squad
+from lightune.data.readers import dream, squad, superglue
 from lightune.data.readers.source import Source
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
@@ -54,14 +54,14 @@ def parse_squad(source: Source) -> Table:
 
 
 def parse_lines(source: Source) -> Table:
-    """Read a file of one JSON object per line; blank lines are skipped.
+    """Read a file of one JSON object per line; blank lines are skipped, and SuperGLUE's nested layouts flattened.
 
     Raises:
         DataError: A line is not JSON, or not an object.
     """
     numbered = [(number, line) for number, line in enumerate(source.lines, start=1) if line.strip()]
     rows = [_object(line, f"{source.name}, line {number}") for number, line in numbered]
-    return Table(rows, source.name, lines=[number for number, _ in numbered])
+    return superglue.flattened(Table(rows, source.name, lines=[number for number, _ in numbered]))
 
 
 def load(source: Source) -> Any:

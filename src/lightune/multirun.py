@@ -1,0 +1,140 @@
+"""A multirun as a whole: what it refuses before its first job, and the table after its last one."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from lightune.check import check_multirun
+from lightune.cli import fail
+from lightune.errors import UserError
+
+TABLE = "runs.csv"
+_ALIKE = frozenset(("seed",))  # runs that differ in nothing else are draws of one experiment
+
+
+@dataclass(frozen=True)
+class Job:
+    """A finished job of a multirun.
+
+    Args:
+        typed: Override key → value, as this job had them.
+        folder: Its run folder.
+        headline: Metrics that stand for it.
+        metrics: All its numbers.
+    """
+
+    typed: Mapping[str, str]
+    folder: Path
+    headline: Sequence[str]
+    metrics: Mapping[str, float]
+
+    @classmethod
+    def ended(cls, returned: JobReturn) -> "Job | None":
+        """Return what a job left behind, or None where it failed or had no numbers to leave."""
+        cfg = returned.cfg
+        if returned.status != JobStatus.COMPLETED or cfg is None:
+            return None
+        path = Path(str(cfg.run_dir)) / "metrics.json"
+        if not path.is_file():
+            return None
+        pairs = (text.lstrip("+").partition("=") for text in returned.overrides or ())
+        headline = [*(cfg.get("headline") or [cfg.task.monitor])]
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return cls({key: value for key, _, value in pairs}, path.parent, headline, metrics)
+
+    def values(self, split: str) -> list[float]:
+        """Return the headline metrics of a split, those that it has."""
+        names = [f"{split}/{name}" for name in self.headline]
+        return [self.metrics[name] for name in names if name in self.metrics]
+
+
+class Multirun(Callback):
+    """Hydra's callback that stands around the jobs of ``-m``."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Refuse what no job of a multirun can do."""
+        try:
+            check_multirun(config)
+        except UserError as error:  # Hydra would make a warning of it
+            fail(error)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Keep a job's numbers for the table."""
+        job = Job.ended(job_return)
+        if job is not None:
+            self.jobs.append(job)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print the table of all jobs, and write it with every number."""
+        if len(self.jobs) < 2:
+            return
+        from lightune.report import show
+
+        path = Path(str(config.hydra.sweep.dir)) / TABLE
+        write_table(self.jobs, path)
+        columns, rows = shown_table(self.jobs)
+        show.table(f"{len(self.jobs)} runs", columns, rows)
+        show.note(f"every number of them: {path}")
+
+
+def varying(jobs: Sequence[Job]) -> list[str]:
+    """Return the keys in whose values jobs differ, in the order in which they were typed."""
+    keys = dict.fromkeys(key for job in jobs for key in job.typed)
+    return [key for key in keys if len({job.typed.get(key) for job in jobs}) > 1]
+
+
+def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows to print: what differs, and the headline metrics of the best checkpoint.
+
+    Where nothing but the seed differs the last row is the mean and the sample standard deviation; where the experiment
+    does, it is the mean over experiments of each one's mean metric, as benchmarks report it.
+    """
+    keys = varying(jobs)
+    rows = [
+        [
+            *(job.typed.get(key, "") for key in keys),
+            " / ".join(job.headline),
+            *(" / ".join(f"{value:.4f}" for value in job.values(split)) for split in ("val", "test")),
+            str(job.folder),
+        ]
+        for job in jobs
+    ]
+    summaries = [_summary(jobs, split, set(keys)) for split in ("val", "test")]
+    if any(summaries):
+        rows.append([*("mean" if i == 0 else "" for i in range(len(keys))), "", *summaries, ""])
+    return [*keys, "metric", "val", "test", "run folder"], rows
+
+
+def _summary(jobs: Sequence[Job], split: str, keys: set[str]) -> str:
+    values = [job.values(split) for job in jobs]
+    if not all(values):
+        return ""
+    if keys == _ALIKE:
+        return " / ".join(f"{fmean(column):.4f} ± {stdev(column):.4f}" for column in zip(*values, strict=True))
+    return f"{fmean(map(fmean, values)):.4f}" if keys == {"experiment"} else ""
+
+
+def write_table(jobs: Sequence[Job], path: Path) -> None:
+    """Write one row a job: the folder, what was typed, and every number."""
+    keys = varying(jobs)
+    numbers = sorted({name for job in jobs for name in job.metrics})
+    unfinished = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run_dir", *keys, *numbers])
+        for job in jobs:
+            typed = (job.typed.get(key, "") for key in keys)
+            writer.writerow([job.folder, *typed, *(job.metrics.get(name, "") for name in numbers)])
+    unfinished.replace(path)

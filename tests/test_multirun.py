@@ -1,0 +1,123 @@
+"""The table after a multirun: what differs, the numbers that stand for a run, and a mean where it means something."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from lightune import cli
+from lightune.multirun import TABLE, Job, Multirun, shown_table, varying, write_table
+from tests.command import ROOT, SMALL_RUN, run
+
+
+def _job(typed: dict[str, str], headline: tuple[str, ...] = ("f1",), **metrics: float) -> Job:
+    return Job(typed, Path("runs/a"), headline, {name.replace("_", "/", 1): value for name, value in metrics.items()})
+
+
+def test_what_differs() -> None:
+    jobs = [_job({"task": "qa", "seed": "1"}), _job({"task": "qa", "seed": "2", "lr": "1"})]
+    assert varying(jobs) == ["seed", "lr"]
+
+
+def test_seeds_have_a_mean_and_a_deviation() -> None:
+    jobs = [_job({"seed": str(i)}, val_f1=i / 10, test_f1=i / 20) for i in (1, 2, 3)]
+    columns, rows = shown_table(jobs)
+    assert columns == ["seed", "metric", "val", "test", "run folder"]
+    assert rows[1] == ["2", "f1", "0.2000", "0.1000", "runs/a"]
+    assert rows[3] == ["mean", "", "0.2000 ± 0.1000", "0.1000 ± 0.0500", ""]
+
+
+def test_experiments_have_the_mean_of_their_means() -> None:
+    jobs = [
+        _job({"experiment": "glue/rte"}, ("accuracy",), val_accuracy=0.5),
+        _job({"experiment": "glue/mrpc"}, ("f1", "accuracy"), val_f1=0.8, val_accuracy=0.6),
+    ]
+    _, rows = shown_table(jobs)
+    assert [row[2] for row in rows] == ["0.5000", "0.8000 / 0.6000", "0.6000"]
+    assert [row[3] for row in rows] == ["", "", ""]  # nothing was tested
+
+
+def test_other_runs_have_none() -> None:
+    jobs = [_job({"lr": str(i), "seed": str(i)}, val_f1=0.5, test_f1=0.5) for i in (1, 2)]
+    assert len(shown_table(jobs)[1]) == 2
+
+
+def test_the_file_has_every_number(tmp_path: Path) -> None:
+    jobs = [_job({"seed": "1"}, val_f1=0.25), _job({"seed": "2"}, test_loss=1.5)]
+    write_table(jobs, tmp_path / "new" / TABLE)
+    with (tmp_path / "new" / TABLE).open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert rows == [
+        {"run_dir": "runs/a", "seed": "1", "test/loss": "", "val/f1": "0.25"},
+        {"run_dir": "runs/a", "seed": "2", "test/loss": "1.5", "val/f1": ""},
+    ]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [TABLE]
+
+
+def _returned(folder: Path, **changes: Any) -> JobReturn:
+    cfg = OmegaConf.create({"run_dir": str(folder), "task": {"monitor": "f1"}, **changes})
+    return JobReturn(cfg=cfg, overrides=["seed=1", "+a.b=c=d"], status=JobStatus.COMPLETED)
+
+
+@pytest.mark.parametrize(("headline", "shown"), [(None, ["f1"]), (["mcc", "f1"], ["mcc", "f1"])])
+def test_a_job_is_read_from_its_folder(headline: list[str] | None, shown: list[str], tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({"val/f1": 0.5}), encoding="utf-8")
+    job = Job.ended(_returned(tmp_path, headline=headline))
+    assert job == Job({"seed": "1", "a.b": "c=d"}, tmp_path, shown, {"val/f1": 0.5})
+
+
+def test_a_job_without_numbers_is_left_out(tmp_path: Path) -> None:
+    assert Job.ended(_returned(tmp_path)) is None
+    (tmp_path / "metrics.json").write_text("{}", encoding="utf-8")
+    failed = _returned(tmp_path)
+    failed.status = JobStatus.FAILED
+    assert Job.ended(failed) is None
+
+
+def test_one_run_needs_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    callback = Multirun()
+    callback.jobs.append(_job({"seed": "1"}))
+    callback.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert capsys.readouterr().out == ""
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_multirun_ends_with_its_table(tmp_path: Path) -> None:
+    outcome = run("train", ["-m", "seed=1,2", "task=classification", *SMALL_RUN, "headline=[mcc,accuracy]"], tmp_path)
+    assert outcome.status == 0, outcome.err
+    end = outcome.out[outcome.out.index("2 runs") :]
+    assert "mcc / accuracy" in end
+    assert "±" in end
+    (sweep,) = (tmp_path / "runs/classification").iterdir()
+    with (sweep / TABLE).open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["seed"] for row in rows] == ["1", "2"]
+    for row in rows:
+        metrics = json.loads((Path(row["run_dir"]) / "metrics.json").read_text(encoding="utf-8"))
+        assert float(row["test/mcc"]) == metrics["test/mcc"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expanded"),
+    [
+        ("experiment=superglue/w*", "experiment=superglue/wic,superglue/wsc"),
+        ("experiment=glue/rte,superglue/ws*", "experiment=glue/rte,superglue/wsc"),
+        ("experiment=blue/*", "experiment=blue/*"),
+        ("data.train=data/*.csv", "data.train=data/*.csv"),
+        ("scheduler=con*", "scheduler=constant,constant_with_warmup"),
+    ],
+)
+def test_a_pattern_names_options(typed: str, expanded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [str(ROOT / "train.py")])
+    assert cli._named_options(["-m", typed, "seed=1,2"]) == ["-m", expanded, "seed=1,2"]
+
+
+def test_a_headline_that_is_not_measured(tmp_path: Path) -> None:
+    outcome = run("train", ["task=classification", *SMALL_RUN, "headline=[acuracy]"], tmp_path)
+    assert outcome.status == 1
+    assert "headline=acuracy: classification has no such metric" in outcome.err
+    assert "accuracy" in outcome.err
