@@ -260,7 +260,7 @@ def test_a_multirun_trains_each_job_in_its_own_folder(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     (sweep,) = (tmp_path / "runs/classification").iterdir()
-    assert sorted(entry.name for entry in sweep.iterdir()) == ["multirun.yaml", "trial_0000", "trial_0001"]
+    assert sorted(entry.name for entry in sweep.iterdir()) == ["multirun.yaml", "runs.csv", "trial_0000", "trial_0001"]
     for seed, name in ((1, "trial_0000"), (2, "trial_0001")):
         config = yaml.safe_load((sweep / name / "config.yaml").read_text(encoding="utf-8"))
         assert config["seed"] == seed

@@ -71,8 +71,9 @@ def reference(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_steps_do_not_depend_on(typed: tuple[str, ...], kind: str, reference: Path, tmp_path: Path) -> None:
     run = running.train(tmp_path / "run", *RUN, *KINDS[kind], *typed)
     assert _difference(running.weights(run), running.weights(reference)) < 1e-6
-    assert running.losses(run) == pytest.approx(running.losses(reference), abs=1e-6)
-    assert running.metrics(run, "val/") == pytest.approx(running.metrics(reference, "val/"), abs=1e-6)
+    # Some units in the last place of a float32: sums of micro-batches are added in another order.
+    assert running.losses(run) == pytest.approx(running.losses(reference), rel=1e-6)
+    assert running.metrics(run, "val/") == pytest.approx(running.metrics(reference, "val/"), rel=1e-6, abs=1e-6)
     assert running.metrics(run, "tokens/") == running.metrics(reference, "tokens/")
 
 

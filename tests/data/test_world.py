@@ -331,34 +331,30 @@ def _statements(fact: facts.Fact, split: str) -> list[list[str]]:
 
 def test_choices_are_two_sentences_about_each_of_two_subjects() -> None:
     """Neither the subject alone nor what is said of it tells the right one; every place is right equally often."""
-    for split, world in facts.build(0).items():
-        examples = trace("choice")[split]
+    for split in SPLITS:
+        examples, told = trace("choice")[split], _facts_told(split)
         for example in examples:
-            told = [_fact_said(choice, world, example.entities, split) for choice in example.row["choices"]]
-            subjects = Counter(fact.subject for fact in told)
-            assert sorted(subjects.values()) == [2, 2]
-            assert sorted(Counter(fact.relation for fact in told).values()) == [2, 2]
+            facts_of = [told[choice] for choice in example.row["choices"]]
+            assert sorted(Counter(fact.subject for fact in facts_of).values()) == [2, 2]
+            assert sorted(Counter(fact.relation for fact in facts_of).values()) == [2, 2]
         places = Counter(example.row["answer"] for example in examples)
         assert sorted(places) == [0, 1, 2, 3]
         assert max(places.values()) < 1.6 * min(places.values())
 
 
-def _fact_said(sentence: str, world: facts.World, named: tuple[str, ...], split: str) -> facts.Fact:
-    """Return the one fact of the named subjects that a sentence tells."""
-    (found,) = (
-        fact
-        for told in world.facts.values()
-        for fact in told
-        if fact.subject.name in named and sentence in _statements(fact, split)[0]
-    )
-    return found
+def _facts_told(split: str) -> dict[str, facts.Fact]:
+    """Return every sentence with a subject's full name, and the fact that it tells."""
+    known = [fact for told in facts.build(0)[split].facts.values() for fact in told]
+    sentences = {sentence: fact for fact in known for sentence in _statements(fact, split)[0]}
+    assert len(sentences) == sum(len(_statements(fact, split)[0]) for fact in known)
+    return sentences
 
 
 def test_choices_answer_their_question() -> None:
     """The right choice tells the fact that is asked for; the world says so."""
-    world = facts.build(0)["test"]
+    told = _facts_told("test")
     for example in trace("choice")["test"]:
-        fact = _fact_said(example.row["choices"][example.row["answer"]], world, example.entities, "test")
+        fact = told[example.row["choices"][example.row["answer"]]]
         questions = [fill(question, mention(fact.subject)).text for question in fact.relation.questions("test")]
         assert example.row["question"] in questions
 
