@@ -1,6 +1,9 @@
 """Entity scores against seqeval and hand arithmetic."""
 
+import os
 import random
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -110,3 +113,26 @@ def test_other_tags_are_refused(tag: str) -> None:
 def test_lengths_must_fit(predicted: list[list[str]], target: list[list[str]]) -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         ner_metrics(predicted, target)
+
+
+def test_every_process_finds_the_same_digits() -> None:
+    """Sets of strings have another order in each process."""
+    program = """
+import random
+from lightune.metrics.ner import ner_metrics
+source = random.Random(0)
+tags = [f"B-{kind}" for kind in "abcdefghijklmnopqrstuvwxyz"]
+target = [source.choices(tags, k=9) for _ in range(99)]
+print(ner_metrics([[tag if source.random() < 0.7 else "O" for tag in row] for row in target], target))
+"""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(said) == 1

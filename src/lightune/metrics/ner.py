@@ -74,7 +74,8 @@ def ner_metrics(predicted: Sequence[Sequence[str]], target: Sequence[Sequence[st
     """
     hits, found, wanted = _counts(predicted, target)
     precision, recall, f1 = _scores(hits.total(), found.total(), wanted.total())
-    kinds = found.keys() | wanted.keys()
+    # Sorted: a set's order differs from process to process, and with it the last digit of a sum.
+    kinds = sorted(found.keys() | wanted.keys())
     return {
         "f1": f1,
         "precision": precision,
