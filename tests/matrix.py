@@ -41,13 +41,15 @@ class Row:
 # Tasks of one text or two, which encoders and decoders have a head for; and those of language models.
 TASKS = ("qa", "qa_v2", "classification", "multilabel", "regression", "embedding", "ner", "choice")
 TINY = ("tiny", "tiny-decoder")
+# A vocabulary's logits are most of the work of a tiny language model.
+SHORT = ("task.max_target_length=32", "data.max_length=64")
 LANGUAGE = {
     "clm": (("tiny-decoder",), ()),
     "mlm": (("tiny",), ()),
-    "prefix_lm": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
-    "summarization": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
-    "instruct": (("tiny-decoder",), ("task.max_target_length=32",)),
-    "translation": (("tiny-decoder", "tiny-seq2seq"), ("task.max_target_length=32",)),
+    "prefix_lm": (("tiny-decoder", "tiny-seq2seq"), SHORT),
+    "summarization": (("tiny-decoder", "tiny-seq2seq"), SHORT),
+    "instruct": (("tiny-decoder",), SHORT),
+    "translation": (("tiny-decoder", "tiny-seq2seq"), SHORT),
 }
 METHODS = ("full", "lora")
 

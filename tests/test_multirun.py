@@ -106,6 +106,8 @@ def test_a_multirun_ends_with_its_table(tmp_path: Path) -> None:
     [
         ("experiment=superglue/w*", "experiment=superglue/wic,superglue/wsc"),
         ("experiment=glue/rte,superglue/ws*", "experiment=glue/rte,superglue/wsc"),
+        ("experiment=glob(superglue/w*)", "experiment=superglue/wic,superglue/wsc"),
+        ("scheduler=glob(con*)", "scheduler=glob(con*)"),  # Hydra does that itself
         ("experiment=blue/*", "experiment=blue/*"),
         ("data.train=data/*.csv", "data.train=data/*.csv"),
         ("scheduler=con*", "scheduler=constant,constant_with_warmup"),

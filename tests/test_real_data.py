@@ -85,7 +85,7 @@ def test_every_row_is_read_and_used(name: str, tmp_path: Path) -> None:
     run = running.train(tmp_path / "run", *data.overrides, *limits, "optimizer.lr=5e-3")
 
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    task, tables = assemble.examples(as_config({**config, "data": {**config["data"], "limit": {}}}), SPLITS)
+    task, tables, _ = assemble.examples(as_config({**config, "data": {**config["data"], "limit": {}}}), SPLITS)
     found = {split: len(table) for split, table in tables.items()}
     assert len({row["id"] for row in tables["test"].rows}) == found["test"]
     for cut in found.keys() - data.sizes.keys():

@@ -4,7 +4,7 @@ The order is that of cost: what can be wrong is looked at before what is expensi
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     adaptation: Adaptation = build(cfg.peft, "peft")
     optimizer, rates = _optimizer(cfg)
     scheduler = build(cfg.scheduler, "scheduler")
-    task, tables = examples(cfg, need)
+    task, tables, labelled = examples(cfg, need)
     config = backbone.read_config(**task.head_config())
     preflight.check_architecture(task, config)
     tokenizer = backbone.tokenizer(task.pretokenized)
@@ -110,7 +110,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         **rates,
         fresh=fresh,
         evaluations={
-            split: Evaluation(task, encoded, tunes=split == "val" and "train" in need)
+            split: Evaluation(task, encoded, split == "val" and "train" in need, split in labelled)
             for split, encoded in splits.items()
         },
         card=_completed(card, task),
@@ -125,10 +125,12 @@ def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {**card, "config": {**card["config"], "task": {**card["config"]["task"], **kept}}}
 
 
-def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Table]]:
-    """Return the task with its labels, and the canonical rows of the needed splits."""
+def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Table], set[str]]:
+    """Return the task with its labels, the canonical rows of the needed splits, and which splits have targets."""
     task: Task = build(cfg.task, "task")
-    tables = {split: task.read(table) for split, table in build(cfg.data.source, "data.source").load(need).items()}
+    given = build(cfg.data.source, "data.source").load(need)
+    to_predict = {} if "train" in need else _to_predict(task, given)
+    tables = {split: task.read(table) for split, table in {**given, **to_predict}.items()}
     tables = complete(
         tables,
         cfg.seed,
@@ -142,7 +144,17 @@ def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Ta
     chosen = {split: _limited(tables[split], cfg.data.limit.get(split)) for split in SPLITS if split in need}
     for table in chosen.values():
         task.check_labels(table)
-    return task, chosen
+    return task, chosen, set(chosen) - set(to_predict)
+
+
+def _to_predict(task: Task, tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Return the splits none of whose rows has its targets, with stand-ins for them."""
+    filled = {split: [task.stand_ins(row) for row in table.rows] for split, table in tables.items()}
+    return {
+        split: replace(table, rows=[{**row, **given} for row, given in zip(table.rows, filled[split], strict=True)])
+        for split, table in tables.items()
+        if all(filled[split])
+    }
 
 
 def _keys(key: Callable[[dict[str, Any]], Any], table: Table) -> list[Any] | None:

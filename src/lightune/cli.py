@@ -57,11 +57,15 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
 
 
 def _named_options(arguments: Sequence[str]) -> list[str]:
-    """Spell out options as Hydra takes them: numbers such as precision=32 quoted, patterns such as glue/* expanded."""
+    """Spell out options as Hydra takes them: numbers such as precision=32 quoted, patterns such as glue/* expanded.
+
+    Hydra's own ``glob(…)`` looks at the files of a group, and not into its folders.
+    """
     conf = Path(sys.argv[0]).parent / "conf"
     named = []
     for argument in arguments:
         group, _, value = argument.partition("=")
+        value = re.sub(r"^glob\(([\w*/-]+/[\w*-]+)\)$", r"\1", value)
         options = [name for option in value.split(",") for name in _options_named(conf / group, option)]
         named.append(f"{group}={','.join(options)}" if "=" in argument else argument)
     return named

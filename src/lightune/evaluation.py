@@ -1,6 +1,6 @@
 """From the evidence of single batches to predictions and metrics over whole examples."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,11 +23,13 @@ class Evaluation:
         task: Turns outputs into evidence, evidence into predictions, predictions into metrics.
         split: The examples.
         tunes: Whether decisions (a threshold) are made as suits these examples best, as on a validation split.
+        labelled: Whether the examples have targets; without there are predictions and no metrics.
     """
 
     task: Task
     split: EncodedSplit
     tunes: bool = False
+    labelled: bool = True
     predictions: list[Prediction] = field(default_factory=list)
     _evidence: list[Any] = field(default_factory=list)
     _loss: list[Tensor] = field(default_factory=list)
@@ -41,6 +43,9 @@ class Evaluation:
         """Return the metrics and ``loss`` over all ranks' examples, and start anew."""
         evidence, loss_sum, count = _gathered(self._evidence, self._loss)
         self._evidence, self._loss = [], []
+        if not self.labelled:
+            self.predictions = [_without_target(p, self.task) for p in self._predicted(self.task, evidence)]
+            return {}
         metrics = self._concluded(self.task, evidence)
         tuned = self.task.tuned(metrics) if self.tunes else self.task
         if tuned != self.task:
@@ -49,9 +54,17 @@ class Evaluation:
         return {**metrics, "loss": metrics.get("loss", loss_sum / max(count, 1.0))}
 
     def _concluded(self, task: Task, evidence: list[Any]) -> dict[str, float]:
-        # Sums over examples are taken in the order of the data, so that no batch size or rank changes a digit.
-        self.predictions = sorted(task.conclude(evidence, self.split.examples), key=lambda p: p.example)
+        self.predictions = self._predicted(task, evidence)
         return task.measure(self.predictions)
+
+    def _predicted(self, task: Task, evidence: list[Any]) -> list[Prediction]:
+        # Sums over examples are taken in the order of the data, so that no batch size or rank changes a digit.
+        return sorted(task.conclude(evidence, self.split.examples), key=lambda p: p.example)
+
+
+def _without_target(prediction: Prediction, task: Task) -> Prediction:
+    scores = {name: value for name, value in prediction.scores.items() if name in task.free_scores}
+    return replace(prediction, target=None, scores=scores)
 
 
 def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:

@@ -122,7 +122,8 @@ class FineTuner(LightningModule):
         self.metrics = {**self.metrics, **{key: float(value) for key, value in values.items()}}
         shown = f"{split}/{self.task.monitor}"
         self.log_dict({key: value for key, value in values.items() if key != shown})
-        self.log(shown, values[shown], prog_bar=True)
+        if shown in values:  # examples without targets have no metrics
+            self.log(shown, values[shown], prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""

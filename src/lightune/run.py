@@ -229,7 +229,7 @@ def evaluate(cfg: DictConfig) -> float | None:
         cfg: The configuration composed from the checkpoint's overrides and the typed ones.
 
     Returns:
-        The value of the task's monitored metric.
+        The value of the task's monitored metric; None where the examples have no targets.
 
     Raises:
         UserError: The checkpoint, the data or a combination cannot be used.
@@ -250,7 +250,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     found = {**metrics, "time/test_s": experiment.stopwatch.seconds["test"], **peak_memory()}
     if experiment.trainer.is_global_zero:
         _write_evaluation(folder, experiment, split, found)
-    return metrics[f"{split}/{experiment.task.monitor}"]
+    return metrics.get(f"{split}/{experiment.task.monitor}")
 
 
 def _evaluation_folder(path: Path, split: str) -> Path:
@@ -261,6 +261,7 @@ def _evaluation_folder(path: Path, split: str) -> Path:
 def _write_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
     predictions = experiment.module.evaluations[split].predictions
     artefacts.write_predictions(folder / "predictions.jsonl", predictions)
-    _write_tables(folder, split, experiment)
+    if experiment.module.evaluations[split].labelled:
+        _write_tables(folder, split, experiment)
     artefacts.write_json(folder / "metrics.json", found)
     overview.after_evaluation(folder, experiment, split, found)

@@ -191,7 +191,11 @@ FAULTS: list[tuple[str, str | bytes, dict[str, Any], list[str]]] = [
     ("a.csv.gz", gzip.compress(b"x\n1\n")[:-8] + bytes(8), {}, ["a.csv.gz", "gzip", "again"]),
     ("a.xlsx", "x", {}, ["a.xlsx", "format", *FORMATS, ".jsonl"]),
     ("train", "x", {}, ["train", "data.format="]),
-    ("a.txt", "Some words.\n\nMore words.\n", {}, ["a.txt", "data.format="]),
+    ("a.doc", "Some words.\n\nMore words.\n", {}, ["a.doc", "data.format="]),
+    ("a.txt", " \n\n", {}, ["a.txt"]),
+    ("a.txt", "Some words.\n", {"unit": "lines"}, ["data.options.unit=lines", "did you mean 'line'"]),
+    ("a.txt", "Some words.\n", {"header": True}, ["a.txt is read as text", "data.format=csv"]),
+    ("a.csv", "x\n1\n", {"unit": "line"}, ["a.csv is read as csv", "unit", "data.format=text"]),
     ("a.csv", "x\n1\n", {"format": "jsnl"}, ["'jsnl'", "did you mean 'jsonl'"]),
     ("a.jsonl", "{}", {"header": True}, ["a.jsonl is read as jsonl", "header", "data.format=csv"]),
     # encodings
@@ -459,3 +463,26 @@ def test_an_expression_has_to_name_a_column(expression: str, problem: str, tmp_p
     (tmp_path / "a_dev.csv").write_text("question\nWhat?\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=problem):
         read(tmp_path / "a_dev.csv", from_name=expression)
+
+
+@pytest.mark.parametrize(
+    ("unit", "rows"),
+    [
+        (None, [(2, "One."), (3, "Two."), (6, "Three."), (7, "Four.")]),
+        ("line", [(2, "One."), (3, "Two."), (6, "Three."), (7, "Four.")]),
+        ("paragraph", [(2, "One.\nTwo."), (6, "Three.\n Four.")]),
+        ("file", [(1, "One.\nTwo.\n\n \nThree.\n Four.")]),
+    ],
+)
+def test_an_example_of_plain_text_is_a_line_a_paragraph_or_a_file(
+    unit: str | None, rows: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    path = _put(tmp_path / "words.txt", "\nOne.\nTwo.\n\n \nThree.\n Four.\n")
+    table = read(path, unit=unit)
+    assert [row["text"] for row in table.rows] == [text for _, text in rows]
+    assert [table.locate(i) for i in range(len(rows))] == [f"words.txt, line {line}" for line, _ in rows]
+    assert read([path, path], unit=unit).rows == table.rows * 2
+
+
+def test_another_suffix_may_hold_plain_text(tmp_path: Path) -> None:
+    assert read(_put(tmp_path / "notes.md", "# One\n"), "text").rows == [{"text": "# One"}]

@@ -219,3 +219,39 @@ def test_an_unknown_tag_is_named() -> None:
 def test_splits_balance_sentences_with_entities() -> None:
     assert TASK.stratum(_row(["a", "b"], ["O", "B-PER"])) != TASK.stratum(_row(["a", "b"]))
     assert TASK.group(_row(["a"])) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "inside"),
+    [(("B-PER", "I-PER", "O", "S-PER"), "I-PER"), (("B-PER", "O", "S-PER"), "B-PER")],
+)
+def test_all_pieces_may_carry_the_tag(labels: tuple[str, ...], inside: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """``unaffable`` is una ##ffa ##ble; where there is no I-PER, B-PER goes on."""
+    row = _row(["unaffable", "Marie", "unaffable", "unaffable"], ["B-PER", "O", "O", "S-PER"])
+    task = replace(TASK, labels=labels, all_subwords=True)
+    encoded = task.encode({key: [value] for key, value in row.items()}, tokenizer, 64)
+    tags = [None if label == IGNORED else labels[label] for label in encoded["labels"][0]]
+    assert tags == [None, "B-PER", inside, inside, "O", *["O"] * 3, *["S-PER"] * 3, None]
+    first = replace(task, all_subwords=False).encode({key: [value] for key, value in row.items()}, tokenizer, 64)
+    assert first["words"] == encoded["words"]
+    assert first["labels"] == [
+        [label if word >= 0 else IGNORED for label, word in zip(encoded["labels"][0], first["words"][0], strict=True)]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["IO", "BIO", "BIOES"])
+def test_every_scheme_is_learnt_as_it_is(scheme: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    tags = {
+        "IO": ["I-PER", "I-PER", "O", "I-LOC"],
+        "BIO": ["B-PER", "I-PER", "O", "B-LOC"],
+        "BIOES": ["B-PER", "E-PER", "O", "S-LOC"],
+    }[scheme]
+    rows = [{"tokens": ["Marie", "Curie", "in", "Warsaw"], "tags": tags}]
+    task = replace(TASK, labels=None)
+    read = task.read(Table(rows, "a.jsonl"))
+    task = task.with_labels(read)
+    assert set(task.labels or ()) == {*tags, "O"}
+    (row,) = read.rows
+    found = task.conclude([(0, {i: (task.labels or ()).index(tag) for i, tag in enumerate(tags)})], [row])
+    assert task.measure(found)["f1"] == 1
+    assert {line["type"]: line["support"] for line in task.tables(found)["per_type"]} == {"PER": 1, "LOC": 1}

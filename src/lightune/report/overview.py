@@ -115,8 +115,12 @@ def after_trial(cfg: DictConfig, experiment: Experiment, found: Mapping[str, Any
 
 def after_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:
     """Print an evaluation's results and where they lie."""
-    _metrics(f"{split}, {len(experiment.module.evaluations[split].predictions):,} examples", split, found)
-    _finer_tables(experiment, split)
+    evaluation = experiment.module.evaluations[split]
+    if evaluation.labelled:
+        _metrics(f"{split}, {len(evaluation.predictions):,} examples", split, found)
+        _finer_tables(experiment, split)
+    else:
+        show.note(f"{split}: {len(evaluation.predictions):,} examples predicted; they have no targets to measure by.")
     show.note(f"Written to {_short(folder)}/: metrics.json, predictions.jsonl")
 
 

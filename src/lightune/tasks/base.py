@@ -77,6 +77,7 @@ class Task(Protocol):
         packable: Whether several features may share a row, kept apart by the task's steps as ``segments`` says.
         unencoded: Settings that do not change the features, so that a sweep over them encodes once.
         kept: Settings that come from the training rows and go into checkpoints: an evaluation has no such rows.
+        free_scores: Scores of a prediction that do not come from its target.
     """
 
     pretokenized: ClassVar[bool] = False
@@ -85,6 +86,7 @@ class Task(Protocol):
     packable: ClassVar[bool] = False
     unencoded: ClassVar[Sequence[str]] = ()
     kept: ClassVar[Sequence[str]] = ("labels",)
+    free_scores: ClassVar[Sequence[str]] = ("confidence",)
 
     @property
     def auto_class(self) -> str:
@@ -110,6 +112,19 @@ class Task(Protocol):
 
     def read(self, table: Table) -> Table:
         """Return the table with canonical columns, each row checked."""
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return what can stand for the targets of a row that has none and is only to be predicted.
+
+        Nothing, as here, means that the row has its targets, or that this task predicts nothing without them.
+
+        Args:
+            row: As the user has it.
+
+        Returns:
+            Values by the data's columns, not by canonical ones.
+        """
+        return {}
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with its label names, taken from the training rows where they were not given."""
@@ -185,6 +200,11 @@ class Task(Protocol):
     def usage(self) -> str:
         """Return Python lines for the model card that go on from ``model`` and ``tokenizer``; may be empty."""
         return ""
+
+
+def absent(row: Row, column: str | None, value: Any) -> Row:
+    """Return a value for a column, or nothing where the row has one."""
+    return {} if row.get(str(column)) is not None else {str(column): value}
 
 
 def model_inputs(batch: Batch) -> dict[str, Tensor]:

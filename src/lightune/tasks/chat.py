@@ -13,6 +13,7 @@ Message = dict[str, str]
 Span = tuple[int, int]
 
 ROLES = ("system", "user", "assistant", "tool")
+ANY_RESPONSE: Message = {"role": "assistant", "content": "-"}  # where one is only to be generated
 # What data sets in ShareGPT's form call them.
 _OTHER_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "observation": "tool"}
 _KEYS = (("role", "content"), ("from", "value"))
@@ -23,6 +24,13 @@ PLAIN_TEMPLATE = (
     "{% if message.role == 'assistant' %}{{ eos_token or sep_token }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
+
+
+def awaits_response(value: Any) -> bool:
+    """Tell whether a conversation ends with something else than a response."""
+    last = value[-1] if isinstance(value, list) and value else None
+    named = next((str(last[key]) for key, _ in _KEYS if key in last), "") if isinstance(last, Mapping) else ""
+    return bool(named) and _OTHER_NAMES.get(named, named) != "assistant"
 
 
 def checked_messages(value: Any, place: str) -> list[Message]:

@@ -13,8 +13,8 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, nearest
 from lightune.metrics.choice import accuracy, macro_accuracy, per_subject_table
 from lightune.models.backbone import architecture_of
-from lightune.tasks.base import Batch, Output, Prediction, Task, model_inputs
-from lightune.tasks.choices import NOTATIONS, ChoiceColumns, read_choices
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.choices import LETTERS, NOTATIONS, ChoiceColumns, read_choices
 from lightune.tasks.likelihood import (
     NORMALIZATIONS,
     Prompt,
@@ -95,6 +95,11 @@ class MultipleChoice(Task):
     def read(self, table: Table) -> Table:
         """Return rows of id, context, question, choices, answer (an index) and, where there is one, subject."""
         return read_choices(table, self.columns, self.answers, self.first, self.repeated)
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return the first choice, as answers are written."""
+        first = {"letter": LETTERS[0], "text": None}.get(self.answers, str(self.first))
+        return {} if first is None else absent(row, str(self.columns["answer"]), first)
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with its demonstrations, unless they were given."""

@@ -19,6 +19,7 @@ from lightune.tasks.base import (
     Output,
     Prediction,
     Task,
+    absent,
     label_config,
     model_inputs,
     refuse_unknown_labels,
@@ -73,6 +74,10 @@ class Classification(Task):
             if "group" in row:
                 row["group"] = str(row["group"])
         return read
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return any of the labels."""
+        return absent(row, self.columns["label"], self.labels[0]) if self.labels else {}
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with the labels of the training rows, unless they were given, and a weight for each."""

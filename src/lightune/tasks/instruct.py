@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
 from lightune.losses import IGNORED
-from lightune.tasks.base import Columns, canonical, require_text
-from lightune.tasks.chat import ChatTemplate, Message, Span, checked_messages
+from lightune.tasks.base import Columns, absent, canonical, require_text
+from lightune.tasks.chat import ANY_RESPONSE, ChatTemplate, Message, Span, awaits_response, checked_messages
 from lightune.tasks.text_to_text import TextToText
 
 
@@ -51,6 +51,15 @@ class InstructionTuning(TextToText):
         for row in read.rows:
             row["target"] = [row["messages"][-1]["content"]]
         return read
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return some response, where responses are generated: as the output, or at the end of the conversation."""
+        column = str(self.columns.get("messages"))
+        if self.generation is None:
+            return {}
+        if column in row:
+            return {column: [*row[column], ANY_RESPONSE]} if awaits_response(row[column]) else {}
+        return absent(row, self.columns.get("output"), ANY_RESPONSE["content"])
 
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int

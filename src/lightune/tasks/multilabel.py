@@ -20,6 +20,7 @@ from lightune.tasks.base import (
     Output,
     Prediction,
     Task,
+    absent,
     label_config,
     model_inputs,
     refuse_unknown_labels,
@@ -76,6 +77,10 @@ class MultiLabelClassification(Task):
         if twice:
             raise DataError(f"{place}: label {twice[0]!r} is given twice", "name each label once")
         return labels
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return no label at all."""
+        return absent(row, self.columns["label"], [])
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with the labels of the training rows, unless they were given, and a weight for each."""

@@ -18,6 +18,7 @@ from lightune.tasks.base import (
     Output,
     Prediction,
     Task,
+    absent,
     canonical,
     label_config,
     model_inputs,
@@ -31,11 +32,13 @@ _NO_WORD = -1
 
 @dataclass(frozen=True)
 class EntityRecognition(Task):
-    """Tags such as ``B-PER``, one a word; the first piece of a word carries its tag.
+    """Tags such as ``B-PER``, one a word; the first piece of a word carries its tag, and decides in predictions.
 
     Args:
         columns: Canonical column (id, tokens, tags) → the data's column.
         labels: Tag names in the order of the head's outputs; None takes those of the training rows.
+        all_subwords: Whether the other pieces of a word are learnt too: as the inside of an entity that it begins,
+            else as the word itself.
         architectures: Kinds of backbone that have a head for it.
         name: Name of the task.
         monitor: Validation metric that picks the best checkpoint.
@@ -43,6 +46,7 @@ class EntityRecognition(Task):
 
     columns: Columns
     labels: tuple[str, ...] | None = None
+    all_subwords: bool = False
     architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "ner"
     monitor: str = "f1"
@@ -68,6 +72,11 @@ class EntityRecognition(Task):
             _check_form(row["tags"], read.locate(index))
         return read
 
+    def stand_ins(self, row: Row) -> Row:
+        """Return ``O`` for each word."""
+        words = row.get(str(self.columns["tokens"]))
+        return absent(row, self.columns["tags"], [OUTSIDE] * len(words)) if isinstance(words, list) else {}
+
     def with_labels(self, train: Table) -> Self:
         """Return the task with the tags of the training rows, unless they were given."""
         labels = sorted_labels({tag for row in train.rows for tag in row["tags"]} | {OUTSIDE}, self.labels)
@@ -91,15 +100,12 @@ class EntityRecognition(Task):
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, list[Any]]:
-        """Return input ids; at a word's first piece its tag (``labels``) and its number (``words``)."""
+        """Return input ids; a word's number at its first piece (``words``), its tag there or at all (``labels``)."""
         assert self.labels is not None
-        index = {label: i for i, label in enumerate(self.labels)}
         encoded = tokenizer(rows["tokens"], is_split_into_words=True, truncation=True, max_length=max_length)
-        words = [_first_pieces(encoded.word_ids(i)) for i in range(len(rows["tokens"]))]
-        labels = [
-            [IGNORED if w == _NO_WORD else index[tags[w]] for w in row]
-            for row, tags in zip(words, rows["tags"], strict=True)
-        ]
+        of_words = [encoded.word_ids(i) for i in range(len(rows["tokens"]))]
+        words = [_first_pieces(row) for row in of_words]
+        labels = [self._piece_labels(*row) for row in zip(of_words, words, rows["tags"], strict=True)]
         # Only a cut at the end loses words; one that has no piece at all (a lone control character) is no truncation.
         cut = [
             len(ids) >= max_length and max(row) + 1 < len(tags)
@@ -107,6 +113,15 @@ class EntityRecognition(Task):
         ]
         inputs = {key: values for key, values in encoded.items() if key != "attention_mask"}
         return {**inputs, "labels": labels, "words": words, "example": rows["example"], "truncated": cut}
+
+    def _piece_labels(self, of_words: Sequence[int | None], words: Sequence[int], tags: Sequence[str]) -> list[int]:
+        assert self.labels is not None
+        index = {label: i for i, label in enumerate(self.labels)}
+        others = [index.get(_inside(tag), index[tag]) if self.all_subwords else IGNORED for tag in tags]
+        return [
+            index[tags[first]] if first != _NO_WORD else IGNORED if word is None else others[word]
+            for word, first in zip(of_words, words, strict=True)
+        ]
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
         """Return the cross entropy over tagged words; logits are (batch, length, tags)."""
@@ -154,6 +169,10 @@ def _first_pieces(word_ids: Sequence[int | None]) -> list[int]:
     """Return the number of the word where a word begins, and -1 elsewhere."""
     previous = [None, *word_ids[:-1]]
     return [w if w is not None and w != p else _NO_WORD for w, p in zip(word_ids, previous, strict=True)]
+
+
+def _inside(tag: str) -> str:
+    return f"I-{tag[2:]}" if tag.startswith("B-") else tag
 
 
 def _tags(predictions: Sequence[Prediction]) -> tuple[list[list[str]], list[list[str]]]:

@@ -14,7 +14,7 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.metrics.qa import exact_match, f1, no_answer_metrics, worded
 from lightune.tasks.answers import read_answers
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
+from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, absent, canonical, model_inputs, require_text
 from lightune.tasks.texts import shortened
 
 _NOT_CONTEXT = -1
@@ -61,6 +61,7 @@ class QuestionAnswering(Task):
     padding: ClassVar[Mapping[str, int]] = {"char_starts": _NOT_CONTEXT, "char_ends": _NOT_CONTEXT}
     eval_only: ClassVar[Sequence[str]] = ("char_starts", "char_ends")
     unencoded: ClassVar[Sequence[str]] = ("max_answer_length", "no_answer", "no_answer_threshold")
+    free_scores: ClassVar[Sequence[str]] = ("score", "no_answer_score")
 
     def __post_init__(self) -> None:
         value = self.no_answer_threshold
@@ -85,6 +86,11 @@ class QuestionAnswering(Task):
             row["answers"] = read_answers(row, read.locate(index), self.no_answer)
             row.pop("is_impossible", None)
         return read
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return the passage itself as the answer."""
+        passage = row.get(str(self.columns["context"]))
+        return absent(row, self.columns["answers"], {"text": [passage], "answer_start": [0]})
 
     def with_labels(self, train: Table) -> Self:
         """Return the task itself: answers have no names.

@@ -14,7 +14,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.metrics.regression import regression_metrics
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
+from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.texts import encode_texts, finite_number, read_texts
 
 
@@ -50,6 +50,10 @@ class Regression(Task):
         for index, row in enumerate(read.rows):
             row["score"] = finite_number(row["score"], read.locate(index), self.columns["score"])
         return read
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return a number."""
+        return absent(row, self.columns["score"], 0.0)
 
     def with_labels(self, train: Table) -> Self:
         """Return the task with the mean of the training scores.

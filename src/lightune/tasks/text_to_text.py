@@ -70,6 +70,7 @@ class TextToText(Task):
     padding: ClassVar[Mapping[str, int]] = {"labels": IGNORED}
     eval_only: ClassVar[Sequence[str]] = ("prompt_length", "target_bytes")
     unencoded: ClassVar[Sequence[str]] = ("metrics", "generation", "label_smoothing", "tokenizer", "start", "decoder")
+    free_scores: ClassVar[Sequence[str]] = ()
 
     @property
     def auto_class(self) -> str:
@@ -92,6 +93,13 @@ class TextToText(Task):
             row["target"] = _references(row["target"], read.locate(index), self.columns["target"])
         require_text(read, "source", columns["source"])
         return read
+
+    def stand_ins(self, row: Row) -> Row:
+        """Return some text, where texts are generated."""
+        target = self.columns["target"]
+        names = [target] if target is None or isinstance(target, str) else list(target)
+        has_one = any(row.get(str(name)) for name in names)
+        return {} if has_one or self.generation is None else {str(names[0]): "-"}
 
     # Features -----------------------------------------------------------------------------------------------------
 

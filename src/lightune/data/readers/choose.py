@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightune.data.readers import conll, delimited, parquet, structured
+from lightune.data.readers import conll, delimited, parquet, plain, structured
 from lightune.data.readers.delimited import Layout
 from lightune.data.readers.source import Source, open_all
 from lightune.data.table import Table, concatenate
@@ -18,7 +18,8 @@ PARSERS: dict[str, Callable[[Source], Table]] = {
     "parquet": parquet.parse,
     "conll": conll.parse,
 }
-FORMATS = (*PARSERS, *delimited.DIALECTS)
+TEXT = "text"
+FORMATS = (*PARSERS, *delimited.DIALECTS, TEXT)
 EXAMPLE = r"'+data.options.from_name=\"(?P<subject>\w+)_test\"'"
 SUFFIXES = {
     ".json": "json",
@@ -31,6 +32,7 @@ SUFFIXES = {
     ".bio": "conll",
     ".iob": "conll",
     ".iob2": "conll",
+    ".txt": TEXT,
 }
 
 
@@ -42,6 +44,7 @@ def read(
     header: bool | Sequence[str] | None = None,
     quoting: bool | None = None,
     from_name: str | None = None,
+    unit: str | None = None,
 ) -> Table:
     """Read one file, or several one after the other.
 
@@ -52,6 +55,7 @@ def read(
         header: For CSV and TSV: whether the first row names the columns (it does unless said otherwise), or the
             names themselves where the file has no such row. Without names, columns are ``column_1``, ``column_2``, ….
         quoting: Whether double quotes may enclose a field: yes for CSV, no for TSV.
+        unit: For text: what an example is, a ``line`` (unless said otherwise), a ``paragraph`` or a ``file``.
         from_name: Regular expression that is searched for in each file's name; its named groups become columns.
 
     Returns:
@@ -64,7 +68,7 @@ def read(
     if format is not None and format not in FORMATS:
         raise ConfigError(f"there is no data format {format!r}", nearest(format, FORMATS))
     layout = Layout(delimiter=delimiter, header=header, quoting=quoting)
-    tables = [(source.name, _read_one(source, format, layout)) for source in open_all(path)]
+    tables = [(source.name, _read_one(source, format, layout, unit)) for source in open_all(path)]
     if from_name is not None:
         tables = [(name, _with_parts(table, name, from_name)) for name, table in tables]
     return concatenate([table for _, table in tables])
@@ -84,8 +88,12 @@ def _with_parts(table: Table, name: str, expression: str) -> Table:
     return replace(table, rows=[{**row, **found.groupdict()} for row in table.rows])
 
 
-def _read_one(source: Source, format: str | None, layout: Layout) -> Table:
+def _read_one(source: Source, format: str | None, layout: Layout, unit: str | None) -> Table:
     kind = format or _recognise(source, layout)
+    if unit is not None and kind != TEXT:
+        raise ConfigError(
+            f"{source.name} is read as {kind}, where data.options has no unit", "leave it out, or say data.format=text"
+        )
     if kind in delimited.DIALECTS:
         table = delimited.parse(source, layout.for_format(kind))
     elif layout != Layout():
@@ -93,6 +101,8 @@ def _read_one(source: Source, format: str | None, layout: Layout) -> Table:
             f"{source.name} is read as {kind}, where data.options has no delimiter, header or quoting",
             "leave them out, or say data.format=csv or data.format=tsv",
         )
+    elif kind == TEXT:
+        table = plain.parse(source, unit or plain.UNITS[0])
     else:
         table = PARSERS[kind](source)
     if not table.rows:
