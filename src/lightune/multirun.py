@@ -85,7 +85,7 @@ class Multirun(Callback):
         write_table(self.jobs, path)
         columns, rows = shown_table(self.jobs)
         show.table(f"{len(self.jobs)} runs", columns, rows)
-        show.note(f"every number of them: {path}")
+        show.note(f"Every number and folder of them: {path}")
 
 
 def varying(jobs: Sequence[Job]) -> list[str]:
@@ -106,14 +106,13 @@ def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
             *(job.typed.get(key, "") for key in keys),
             " / ".join(job.headline),
             *(" / ".join(f"{value:.4f}" for value in job.values(split)) for split in ("val", "test")),
-            str(job.folder),
         ]
         for job in jobs
     ]
     summaries = [_summary(jobs, split, set(keys)) for split in ("val", "test")]
     if any(summaries):
-        rows.append([*("mean" if i == 0 else "" for i in range(len(keys))), "", *summaries, ""])
-    return [*keys, "metric", "val", "test", "run folder"], rows
+        rows.append([*("mean" if i == 0 else "" for i in range(len(keys))), "", *summaries])
+    return [*keys, "metric", "val", "test"], rows
 
 
 def _summary(jobs: Sequence[Job], split: str, keys: set[str]) -> str:
