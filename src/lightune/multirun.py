@@ -126,14 +126,13 @@ def _summary(jobs: Sequence[Job], split: str, keys: set[str]) -> str:
 
 def write_table(jobs: Sequence[Job], path: Path) -> None:
     """Write one row a job: the folder, what was typed, and every number."""
+    from lightune.report.artefacts import written_whole  # imports torch, which a multirun's start need not
+
     keys = varying(jobs)
     numbers = sorted({name for job in jobs for name in job.metrics})
-    unfinished = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["run_dir", *keys, *numbers])
         for job in jobs:
             typed = (job.typed.get(key, "") for key in keys)
             writer.writerow([job.folder, *typed, *(job.metrics.get(name, "") for name in numbers)])
-    unfinished.replace(path)
