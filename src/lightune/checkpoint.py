@@ -56,8 +56,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: The file is missing, damaged, or not lightune's.
         """
         card = checkpoint_card.read(Path(path))
-        content = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        return {**content, CARD: card}
+        return {**torch.load(path, map_location=map_location or "cpu", weights_only=True), CARD: card}
 
 
 def saved_names(model: nn.Module, everything: bool) -> set[str]:
@@ -96,13 +95,15 @@ def load_weights(model: nn.Module, path: Path, everything: bool) -> None:
     Raises:
         CheckpointError: Missing or damaged; of another model; or its frozen backbone had other weights.
     """
-    content = AtomicCheckpointIO().load_checkpoint(path)
+    card = checkpoint_card.read(path)
+    # Mapped into memory, so that the optimiser's state, twice the size of the weights, is never read.
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     prefix = "model."
     tensors: Mapping[str, Tensor] = {
         name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
     }
     _compare_names(path, set(tensors), saved_names(model, everything))
-    if not everything and content[CARD].get("digest", "") != digest(model):
+    if not everything and card.get("digest", "") != digest(model):
         raise CheckpointError(
             f"{path}: the frozen backbone had other weights when this checkpoint was written",
             "install the same model package or revision as the run's environment.json says",

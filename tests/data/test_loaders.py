@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from torch import Tensor
 from transformers import DataCollatorForTokenClassification, DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from lightune.data.loaders import Collate, Feature, PlannedLoader
+from lightune.data.features import Feature, Features
+from lightune.data.loaders import Collate, PlannedLoader
 from lightune.losses import IGNORED
 
 TEXTS = ["A short one.", "One that is rather longer than the one before it, and has two clauses.", "", "Ω"]
@@ -66,8 +66,8 @@ def test_a_padding_token_within_the_text_is_attended_to() -> None:
     assert batch["marks"].tolist() == [[5, 6, 7], [8, -1, -1]]
 
 
-def _dataset() -> Dataset:
-    return Dataset.from_dict({"input_ids": [[i + 1] * size for i, size in enumerate(SIZES)]})
+def _dataset() -> Features:
+    return Features.from_dict({"input_ids": [[i + 1] * size for i, size in enumerate(SIZES)]})
 
 
 def _plan(epoch: int) -> list[list[int]]:

@@ -4,9 +4,9 @@ import random
 
 import pytest
 import torch
-from datasets import Dataset
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig
 
+from lightune.data.features import Features
 from lightune.data.loaders import Collate
 from lightune.data.packing import Packed, best_fit
 from lightune.losses import IGNORED, sequence_cross_entropy
@@ -38,7 +38,7 @@ def test_every_feature_once_and_no_row_too_long(seed: int) -> None:
 
 
 def test_a_row_holds_its_features_one_after_the_other() -> None:
-    features = Dataset.from_dict(
+    features = Features.from_dict(
         {"input_ids": [[1, 2], [3], [4, 5, 6]], "labels": [[IGNORED, 2], [IGNORED], [IGNORED, 5, 6]], "seed": [1, 2, 3]}
     )
     packed = Packed(features, [[2, 0], [1]], ["input_ids", "labels"])
@@ -66,7 +66,7 @@ def test_packed_and_single_losses_agree(kind: str, attention: str) -> None:
     rng = random.Random(0)
     ids = [[rng.randrange(50) for _ in range(length)] for length in (5, 9, 3, 7, 4)]
     columns = {"input_ids": ids, "labels": [[IGNORED, *row[1:]] for row in ids]}
-    features = Dataset.from_dict(columns)
+    features = Features.from_dict(columns)
     collate = Collate(PADS)
     single = collate([features[i] for i in range(len(ids))])
     packed = Packed(features, best_fit([len(row) for row in ids], 16), list(columns))

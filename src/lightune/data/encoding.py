@@ -6,18 +6,23 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import transformers
-from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_from_disk
+from rich.progress import track
 from transformers import PreTrainedTokenizerBase
 
 from lightune.cache import built_once
+from lightune.data import features as storage
+from lightune.data.features import Features, concatenate
 from lightune.data.table import Row
 from lightune.tasks.base import Task
 
+_BATCH = 1_000  # examples that a task encodes at once
 _PROGRESS_FROM = 20_000  # examples; fewer are encoded before a bar would be read
+_FILE = "features.safetensors"
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class EncodedSplit:
     """
 
     examples: Sequence[Row]
-    features: Dataset
+    features: Features
     lengths: Sequence[int]
     truncated: int
 
@@ -53,28 +58,25 @@ def encode(
     """
     folder = cache / "encoded" / fingerprint(examples, task, tokenizer, max_length)
     built_once(folder, lambda unfinished: _build(unfinished, examples, task, tokenizer, max_length))
-    features = load_from_disk(str(folder))
-    lengths, cut = list(features["length"]), features["truncated"]
-    truncated = len({e for e, was in zip(features["example"], cut, strict=True) if was})
-    return EncodedSplit(examples, features.remove_columns(["length", "truncated"]), lengths, truncated)
+    features = Features.load(folder / _FILE)
+    truncated = len({e for e, was in zip(features["example"], features["truncated"], strict=True) if was})
+    return EncodedSplit(examples, features.remove_columns(["length", "truncated"]), features["length"], truncated)
 
 
 def _build(
     folder: Path, examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> None:
-    def features(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        encoded = task.encode(rows, tokenizer, max_length)
-        return {"length": [len(ids) for ids in encoded["input_ids"]], **encoded}
-
-    rows = Dataset.from_list([{**row, "example": i} for i, row in enumerate(examples)])
-    (enable_progress_bars if len(examples) >= _PROGRESS_FROM else disable_progress_bars)()
-    try:
-        encoded = rows.map(
-            features, batched=True, remove_columns=rows.column_names, load_from_cache_file=False, desc="Encoding"
-        )
-        encoded.save_to_disk(str(folder))
-    finally:
-        enable_progress_bars()
+    names = list(dict.fromkeys(chain.from_iterable(examples)))
+    begins = range(0, len(examples), _BATCH)
+    parts = []
+    for begin in track(begins, "Encoding", disable=len(examples) < _PROGRESS_FROM):
+        batch = examples[begin : begin + _BATCH]
+        columns: dict[str, list[Any]] = {name: [row.get(name) for row in batch] for name in names}
+        columns["example"] = list(range(begin, begin + len(batch)))
+        encoded = task.encode(columns, tokenizer, max_length)
+        parts.append(Features.from_dict({"length": [len(ids) for ids in encoded["input_ids"]], **encoded}))
+    folder.mkdir()
+    concatenate(parts).save(folder / _FILE)
 
 
 def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
@@ -84,7 +86,7 @@ def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokeni
         digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode())
     parts = {
         "settings": _settings(task),
-        "code": _code(type(task).__module__) + inspect.getsource(sys.modules[__name__]),
+        "code": "".join([_code(type(task).__module__), *map(inspect.getsource, (sys.modules[__name__], storage))]),
         "tokenizer": _tokenizer_state(tokenizer),
         "max_length": max_length,
         "transformers": transformers.__version__,

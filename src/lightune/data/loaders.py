@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-Feature = Mapping[str, Any]
+from lightune.data.features import Feature
+
 Plan = Callable[[int], list[list[int]]]
 
 

@@ -1,12 +1,12 @@
 """Several short texts in one row, so that no computation is spent on padding."""
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
 
 from torch.utils.data import Dataset
 
-Feature = Mapping[str, Any]
+from lightune.data.features import Feature, Features
 
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -41,7 +41,7 @@ class Packed(Dataset[Feature]):
         columns: Columns that hold one value a token; others are left out.
     """
 
-    def __init__(self, features: Any, rows: Sequence[Sequence[int]], columns: Sequence[str]) -> None:
+    def __init__(self, features: Features, rows: Sequence[Sequence[int]], columns: Sequence[str]) -> None:
         self.features = features.select_columns(list(columns))
         self.rows = rows
 
@@ -50,9 +50,9 @@ class Packed(Dataset[Feature]):
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
         """Return a row; its ``segments`` count the features from 1."""
-        members = self.features[list(self.rows[index])]
-        sizes = [len(ids) for ids in members["input_ids"]]
+        members = [self.features[position] for position in self.rows[index]]
+        sizes = [len(feature["input_ids"]) for feature in members]
         return {
-            **{column: [token for part in parts for token in part] for column, parts in members.items()},
+            **{column: list(chain.from_iterable(f[column] for f in members)) for column in self.features.column_names},
             "segments": [number for number, size in enumerate(sizes, 1) for _ in range(size)],
         }
