@@ -110,6 +110,43 @@ def test_a_budget_of_tokens_cannot_be_balanced(balanced: bool, tokens: int | Non
             check(cfg)
 
 
+MIX = ("data=mix", "data.parts={news: a.csv, web: b.csv}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says", "remedy"),
+    [
+        ([*MIX], None, ""),
+        ([*MIX, "data.weights={news: 1, web: 2.5}"], None, ""),
+        ([*MIX, "data.weights={news: 1, wbe: 2}"], r"data\.weights\.wbe: data\.parts has no such part", "'web'"),
+        ([*MIX, "data.weights={news: 1}"], "part web has no weight", "+data.weights.web=1"),
+        (
+            [*MIX, "data.weights={news: 1, web: 0}"],
+            r"data\.weights\.web=0: expected a number above 0",
+            "news: 1, web: 1",
+        ),
+        ([*MIX, "data.weights=equal"], r"data\.weights=equal: expected a number for each part", "news: 1, web: 1"),
+        ([*MIX, "data.weights={news: 1, web: 1}", "data.balanced=true"], "does not go with data.balanced", "=false"),
+        ([*MIX, "data.weights={news: 1, web: 1}", "data.tokens_per_batch=99"], "does not go with data.tokens", "=null"),
+        (["data.filter={question: {max_words: 20}}"], None, ""),
+        (["data.filter={question: {max_word: 20}}"], "there is no such condition", "'max_words'"),
+        (["data.filter=question"], r"data\.filter=question: expected columns", "lang: en"),
+        (["data.augment={swap: 0.2}"], None, ""),
+        (["data.augment={swop: 0.2}"], r"data\.augment\.swop: there is no such setting", "'swap'"),
+        (["data.sample.train=0.5", "data.sample.val=100"], None, ""),
+        (["data.sample.train=1.5"], r"data\.sample\.train=1\.5: expected null, a share below 1", "=0.1"),
+    ],
+)
+def test_how_rows_are_chosen_is_looked_at_first(typed: list[str], says: str | None, remedy: str) -> None:
+    cfg = composed(*typed)
+    if says is None:
+        check(cfg)
+    else:
+        with pytest.raises(ConfigError, match=says) as caught:
+            check(cfg)
+        assert remedy in caught.value.remedy
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

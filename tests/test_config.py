@@ -24,6 +24,9 @@ CHOICES = [(p.parts[0], "/".join(p.parts[1:])) for p in PLACES if not p.name.sta
 NEEDED = {
     "data=hub": ["data.path=squad"],
     "experiment=mmlu_files": ["data.folder=mmlu"],
+    "data=sql": ["data.url=sqlite:///a.db", "data.train=reviews"],
+    "data=streaming": [f"data.train={__file__}"],
+    "data=mix": ["data.parts={a: a.csv}"],
     "data=files": [f"data.train={__file__}"],
     "model=auto": ["model.path=google-bert/bert-base-uncased"],
 }

@@ -23,7 +23,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-LOCKED_EXTRAS = {"dev", "wandb", "tensorboard"}  # what `make install` installs
+LOCKED_EXTRAS = {"dev", "sql", "wandb", "tensorboard"}  # what `make install` installs
 TARGETS = ("train", "test", "install", "lint", "bench", "clean", "help", "lock")
 
 

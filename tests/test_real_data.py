@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightune import assemble
-from lightune.assemble import SPLITS
+from lightune.data.splits import SPLITS
+from lightune.examples import read_examples
 from lightune.instantiate import as_config
 from tests import running
 
@@ -85,7 +85,8 @@ def test_every_row_is_read_and_used(name: str, tmp_path: Path) -> None:
     run = running.train(tmp_path / "run", *data.overrides, *limits, "optimizer.lr=5e-3")
 
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    task, tables, _ = assemble.examples(as_config({**config, "data": {**config["data"], "limit": {}}}), SPLITS)
+    examples = read_examples(as_config({**config, "data": {**config["data"], "limit": {}}}), SPLITS)
+    task, tables = examples.task, examples.tables
     found = {split: len(table) for split, table in tables.items()}
     assert len({row["id"] for row in tables["test"].rows}) == found["test"]
     for cut in found.keys() - data.sizes.keys():

@@ -131,6 +131,14 @@ def test_a_finished_run_can_be_trained_on(tmp_path: Path) -> None:
     assert running.metrics(run, "best/") == running.metrics(longer, "best/")
 
 
+@pytest.mark.parametrize("stop", [5, 7])
+def test_a_run_that_a_number_of_steps_ended_goes_on(stop: int, tmp_path: Path) -> None:
+    typed = ("task=classification", "trainer.max_epochs=3", "scheduler=constant", "callbacks.best=null")
+    part = running.train(tmp_path / "part", *typed, f"trainer.max_steps={stop}")
+    running.resume(part, "trainer.max_steps=15")
+    assert running.losses(part) == running.losses(running.train(tmp_path / "whole", *typed))
+
+
 def test_what_is_typed_with_a_resume_wins(tmp_path: Path) -> None:
     run = running.train(tmp_path / "run", "task=ner", *SHORT, "trainer.max_epochs=1", "optimizer.lr=1e-3")
     running.resume(run, "trainer.max_epochs=2", "data.eval_batch_size=2", "seed=3")

@@ -4,12 +4,13 @@ The order is that of cost: what can be wrong is looked at before what is expensi
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
@@ -24,18 +25,18 @@ from lightune.checkpoint import AtomicCheckpointIO
 from lightune.data.encoding import EncodedSplit, encode
 from lightune.data.loaders import Collate
 from lightune.data.module import DataModule
-from lightune.data.splits import complete
-from lightune.data.table import Table
+from lightune.data.splits import SPLITS
+from lightune.data.streaming import Rows, Stream
+from lightune.data.table import PART
 from lightune.errors import ConfigError
 from lightune.evaluation import Evaluation
+from lightune.examples import STREAMED, read_examples
 from lightune.instantiate import build, plain
 from lightune.models import Backbone
 from lightune.module import FineTuner
 from lightune.report import show
 from lightune.report.history import HistoryLogger
 from lightune.tasks.base import Task
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass
@@ -85,7 +86,8 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     adaptation: Adaptation = build(cfg.peft, "peft")
     optimizer, rates = _optimizer(cfg)
     scheduler = build(cfg.scheduler, "scheduler")
-    task, tables, labelled = examples(cfg, need)
+    examples = read_examples(cfg, need)
+    task = examples.task
     config = backbone.read_config(**task.head_config())
     preflight.check_architecture(task, config)
     tokenizer = backbone.tokenizer(task.pretokenized)
@@ -95,10 +97,13 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
+    if isinstance(trainer.accelerator, CPUAccelerator):
+        machine.keep_freed_memory()
     longest = min(cfg.data.max_length, _positions(config))
     cache = Path(cfg.paths.cache).expanduser()
-    splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in tables.items()}
-    data = _data(cfg, task, splits, tokenizer, longest)
+    splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in examples.tables.items()}
+    stream = _stream(cfg, task, examples.rows, tokenizer, longest) if examples.rows else None
+    data = _data(cfg, task, splits, stream, tokenizer, longest)
     if "train" in need:
         preflight.check_schedule(optimizer, scheduler, preflight.planned_steps(trainer, data)[1])
     model, fresh = _adapted(cfg, task, backbone, adaptation, config)
@@ -110,7 +115,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         **rates,
         fresh=fresh,
         evaluations={
-            split: Evaluation(task, encoded, split == "val" and "train" in need, split in labelled)
+            split: Evaluation(task, encoded, split == "val" and "train" in need, split in examples.labelled)
             for split, encoded in splits.items()
         },
         card=_completed(card, task),
@@ -123,47 +128,6 @@ def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Put what the task took from the training rows into the card's configuration: an evaluation has no such rows."""
     kept = {name: list(value) for name in task.kept if (value := getattr(task, name, None))}
     return {**card, "config": {**card["config"], "task": {**card["config"]["task"], **kept}}}
-
-
-def examples(cfg: DictConfig, need: Collection[str]) -> tuple[Task, dict[str, Table], set[str]]:
-    """Return the task with its labels, the canonical rows of the needed splits, and which splits have targets."""
-    task: Task = build(cfg.task, "task")
-    given = build(cfg.data.source, "data.source").load(need)
-    to_predict = {} if "train" in need else _to_predict(task, given)
-    tables = {split: task.read(table) for split, table in {**given, **to_predict}.items()}
-    tables = complete(
-        tables,
-        cfg.seed,
-        dict(cfg.data.split),
-        stratify=lambda table: _keys(task.stratum, table),
-        group=lambda table: _keys(task.group, table),
-        need=need,
-    )
-    if "train" in tables:
-        task = task.with_labels(tables["train"])
-    chosen = {split: _limited(tables[split], cfg.data.limit.get(split)) for split in SPLITS if split in need}
-    for table in chosen.values():
-        task.check_labels(table)
-    return task, chosen, set(chosen) - set(to_predict)
-
-
-def _to_predict(task: Task, tables: Mapping[str, Table]) -> dict[str, Table]:
-    """Return the splits none of whose rows has its targets, with stand-ins for them."""
-    filled = {split: [task.stand_ins(row) for row in table.rows] for split, table in tables.items()}
-    return {
-        split: replace(table, rows=[{**row, **given} for row, given in zip(table.rows, filled[split], strict=True)])
-        for split, table in tables.items()
-        if all(filled[split])
-    }
-
-
-def _keys(key: Callable[[dict[str, Any]], Any], table: Table) -> list[Any] | None:
-    keys = [key(row) for row in table.rows]
-    return None if all(k is None for k in keys) else keys
-
-
-def _limited(table: Table, limit: int | None) -> Table:
-    return table if limit is None else table.take(range(min(limit, len(table))))
 
 
 def _watched(cfg: DictConfig) -> dict[str, str]:
@@ -179,8 +143,17 @@ def _positions(config: PretrainedConfig) -> int:
     return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
 
 
+def _stream(cfg: DictConfig, task: Task, rows: Rows, tokenizer: PreTrainedTokenizerBase, longest: int) -> Stream:
+    return Stream(rows, STREAMED, plain(cfg.data.get("filter")) or {}, task, tokenizer, longest, cfg.data.epoch_size)
+
+
 def _data(
-    cfg: DictConfig, task: Task, splits: Mapping[str, EncodedSplit], tokenizer: PreTrainedTokenizerBase, longest: int
+    cfg: DictConfig,
+    task: Task,
+    splits: Mapping[str, EncodedSplit],
+    stream: Stream | None,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
 ) -> DataModule:
     pads = {
         "input_ids": tokenizer.pad_token_id,
@@ -200,24 +173,31 @@ def _data(
         eval_only=tuple(task.eval_only),
         limit=cfg.trainer.limit_train_batches,
         pack=longest if cfg.data.packing else None,
-        strata=_strata(task, splits["train"]) if cfg.data.get("balanced") and "train" in splits else None,
+        stream=stream,
+        **(_strata(cfg.data, task, splits["train"]) if "train" in splits else {}),
     )
 
 
-def _strata(task: Task, split: EncodedSplit) -> list[int]:
-    """Return a number for the stratum of each feature.
+def _strata(data: DictConfig, task: Task, split: EncodedSplit) -> dict[str, Any]:
+    """Return what each training feature counts as where it is told how often these come, and their shares.
 
     Raises:
-        ConfigError: The task has none.
+        ConfigError: Labels are to be balanced, and the task has none.
     """
-    keys = [task.stratum(row) for row in split.examples]
+    weights = plain(data.get("weights"))
+    if not (weights or data.get("balanced")):
+        return {}
+    keys = [row[PART] if weights else task.stratum(row) for row in split.examples]
     if all(key is None for key in keys):
         raise ConfigError(
             f"data.balanced=true: the examples of task={task.name} are of no kinds that could be balanced",
             "leave it out: data.balanced=false",
         )
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return [numbers[keys[example]] for example in split.features["example"]]
+    return {
+        "strata": [numbers[keys[example]] for example in split.features["example"]],
+        "shares": [weights[key] for key in numbers] if weights else None,
+    }
 
 
 def _adapted(
@@ -227,7 +207,7 @@ def _adapted(
     model, fresh = backbone.load(task.auto_class, config)
     task.initialize({name: parameter for name, parameter in model.named_parameters() if name in fresh})
     # Files give a model in evaluation mode, and Lightning would train it in the mode that it finds: without dropout.
-    return adaptation.apply(model, fresh, task.peft_type).train(), fresh
+    return adaptation.apply(model, fresh, task.peft_type, backbone.new_ids()).train(), fresh
 
 
 def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -14,6 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightune import keys, machine
+from lightune.data import filters
+from lightune.data.augmentation import Augmentation
 from lightune.errors import ConfigError, nearest
 from lightune.keys import SPLITS
 
@@ -93,10 +95,20 @@ _NUMBERS: dict[str, _Expected] = {
     "data.max_length": ("a whole number of at least 8", lambda v: _whole(v) and v >= 8, 384),
     "data.num_workers": ("a whole number of at least 0", lambda v: _whole(v) and v >= 0, 0),
     "data.tokens_per_batch": _OR_NULL,
+    "data.epoch_size": _POSITIVE,
+    "data.shuffle_buffer": _POSITIVE,
     "data.balanced": _SWITCH,
     "data.packing": _SWITCH,
     "data.pad_to_multiple_of": _OR_NULL,
     **{f"data.limit.{split}": _OR_NULL for split in SPLITS},
+    **{
+        f"data.sample.{split}": (
+            "null, a share below 1 (0.1) or a whole number of at least 1",
+            lambda v: v is None or (_number(v) and v > 0 and (_whole(v) or v < 1)),
+            0.1,
+        )
+        for split in SPLITS
+    },
     "optimizer.lr": ("a number above 0", lambda v: _number(v) and v > 0, "1e-4"),
     "optimizer.head_lr": (
         "null, a number above 0, or a multiple of optimizer.lr",
@@ -155,6 +167,77 @@ def _balanced_batches(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+def _weights_of_parts(cfg: DictConfig) -> Iterator[ConfigError]:
+    weights = cfg.data.get("weights")
+    if weights is None:
+        return
+    parts = list(OmegaConf.select(cfg, "data.parts", default={}))
+    example = "'data.weights={" + ", ".join(f"{part}: 1" for part in parts) + "}'"
+    if not isinstance(weights, DictConfig):
+        yield ConfigError(f"data.weights={weights}: expected a number for each part", f"type {example}")
+        return
+    for name, weight in ((str(key), value) for key, value in weights.items()):
+        if name not in parts:
+            yield ConfigError(f"data.weights.{name}: data.parts has no such part", nearest(name, parts))
+        if not (_number(weight) and weight > 0):
+            yield ConfigError(f"data.weights.{name}={weight}: expected a number above 0", f"type {example}")
+    for part in parts:
+        if part not in weights:
+            yield ConfigError(f"data.weights: part {part} has no weight", f"type +data.weights.{part}=1")
+    if cfg.data.get("balanced"):
+        yield ConfigError("data.weights does not go with data.balanced=true", "type data.balanced=false")
+    if cfg.data.tokens_per_batch is not None:
+        yield ConfigError(
+            "data.weights does not go with data.tokens_per_batch: a budget's batches hold every feature once",
+            "type data.tokens_per_batch=null data.batch_size=16, or data.weights=null",
+        )
+
+
+# What a stream cannot do, since it would have to be read to its end before the first step.
+_WHOLE = {
+    "data.packing": False,
+    "data.balanced": False,
+    "data.tokens_per_batch": None,
+    "data.sample.train": None,
+    "data.limit.train": None,
+    "data.augment": None,
+}
+
+
+def _stream_has_no_end(cfg: DictConfig) -> Iterator[ConfigError]:
+    if not _is_of(cfg, "Stream"):
+        return
+    if cfg.data.get("train") is None and cfg.data.get("path") is None:
+        yield ConfigError(
+            "data=streaming: nothing to train on was named", "type data.train=<files> or data.path=<name>"
+        )
+    for key, without in _WHOLE.items():
+        if OmegaConf.select(cfg, key) != without:
+            yield ConfigError(
+                f"{key} does not go with data=streaming: all rows would have to be read before the first step",
+                f"type {key}={'null' if without is None else str(without).lower()}",
+            )
+
+
+def _rows_are_chosen(cfg: DictConfig) -> Iterator[ConfigError]:
+    """Let filters and augmentation say what is wrong with their settings before any row is read."""
+    chosen = _plain(cfg, "data.filter")
+    if chosen is not None and not isinstance(chosen, dict):
+        yield ConfigError(f"data.filter={chosen}: expected columns", "type 'data.filter={lang: en}'")
+        return
+    try:
+        filters.parse(chosen or {})
+        if cfg.data.get("augment") is not None:
+            Augmentation.of(_plain(cfg, "data.augment"))
+    except ConfigError as error:
+        yield error
+
+
+def _plain(cfg: DictConfig, key: str) -> Any:
+    node = OmegaConf.select(cfg, key)
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
 def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
     shares = [cfg.data.split.get(split) for split in SPLITS]
     if not all(map(_number, shares)) or abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
@@ -165,6 +248,8 @@ def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
 
 
 def _files_exist(cfg: DictConfig) -> Iterator[ConfigError]:
+    if not _is_of(cfg, "Files", "Stream"):  # what others call train may be a query
+        return
     for split in _read_splits(cfg):
         for name in _paths(OmegaConf.select(cfg, f"data.source.{split}")):
             path = Path(name).expanduser()
@@ -172,6 +257,10 @@ def _files_exist(cfg: DictConfig) -> Iterator[ConfigError]:
                 folder = path.parent if path.parent.is_dir() else Path()
                 remedy = f"in {folder}/, {nearest(path.name, (entry.name for entry in folder.iterdir()))}"
                 yield ConfigError(f"data.{split}={name}: there is no such file", remedy)
+
+
+def _is_of(cfg: DictConfig, *sources: str) -> bool:
+    return str(cfg.data.get("source", {}).get("_target_", "")).rpartition(".")[2] in sources
 
 
 def _read_splits(cfg: DictConfig) -> tuple[str, ...]:
@@ -189,7 +278,7 @@ def _paths(value: Any) -> list[str]:
 def _files_named(cfg: DictConfig) -> Iterator[ConfigError]:
     source = cfg.data.get("source", {})
     evaluates = cfg.get("checkpoint") is not None
-    if str(source.get("_target_", "")).endswith(".Files") and source.train is None:
+    if _is_of(cfg, "Files") and source.train is None:
         if not evaluates:
             yield ConfigError("data.train: no training file was named", "type data.train=<file>")
         elif all(source.get(split) is None for split in ("val", "test")):
@@ -254,6 +343,9 @@ RULES: tuple[Rule, ...] = (
     _resumes_nothing,
     _ends_somewhere,
     _balanced_batches,
+    _weights_of_parts,
+    _rows_are_chosen,
+    _stream_has_no_end,
     _split_fractions,
     _split_exists,
     _files_named,

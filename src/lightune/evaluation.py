@@ -8,6 +8,7 @@ from torch import Tensor, distributed
 
 from lightune import ranks
 from lightune.data.encoding import EncodedSplit
+from lightune.data.table import PART
 from lightune.tasks.base import Batch, Output, Prediction, Task
 
 
@@ -52,6 +53,20 @@ class Evaluation:
             metrics = self._concluded(tuned, evidence)
         # A task whose loss depends on what is batched together measures it over the whole split.
         return {**metrics, "loss": metrics.get("loss", loss_sum / max(count, 1.0))}
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the task's finer tables, and for examples of several sources the metrics of each."""
+        tables = self.task.tables(self.predictions)
+        parts = dict.fromkeys(row[PART] for row in self.split.examples if PART in row)
+        if len(parts) < 2 or not self.labelled:
+            return tables
+        of_part = {part: [p for p in self.predictions if self._part(p) == part] for part in parts}
+        measured = {part: self.task.measure(predictions) for part, predictions in of_part.items()}
+        rows = [{"part": part, "examples": len(of_part[part]), **metrics} for part, metrics in measured.items()]
+        return {**tables, "per_part": rows}
+
+    def _part(self, prediction: Prediction) -> Any:
+        return self.split.examples[prediction.example].get(PART)
 
     def _concluded(self, task: Task, evidence: list[Any]) -> dict[str, float]:
         self.predictions = self._predicted(task, evidence)

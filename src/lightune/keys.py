@@ -18,9 +18,11 @@ KEYS = {
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(
         "source split epochs max_length batch_size eval_batch_size tokens_per_batch balanced num_workers "
-        "pad_to_multiple_of limit packing".split()
+        "pad_to_multiple_of limit packing filter sample augment weights "
+        "epoch_size".split()
     ),
     "data.limit": frozenset(SPLITS),
+    "data.sample": frozenset(SPLITS),
     "data.split": frozenset(SPLITS),
 }
 

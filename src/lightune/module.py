@@ -151,6 +151,15 @@ class FineTuner(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the numbers of the last step."""
+        _reopen_epoch(checkpoint)
         self.tokens = checkpoint[CARD]["tokens"]
         self.loss = checkpoint[CARD]["loss"]
         self.metrics = dict(checkpoint[CARD]["metrics"])
+
+
+def _reopen_epoch(checkpoint: dict[str, Any]) -> None:
+    """Take back that an epoch is over which ``trainer.max_steps`` broke off: Lightning would begin the next one."""
+    broken_off = checkpoint.get("DataModule", {}).get("position", 0) > 0
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    if broken_off and progress.get("processed") == progress.get("started"):
+        progress["processed"] = progress["completed"] = progress["started"] - 1

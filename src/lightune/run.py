@@ -127,7 +127,7 @@ def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, 
 
 def _write_tables(folder: Path, split: str, experiment: Experiment) -> None:
     """Write a split's finer tables, and pictures of those that can be drawn."""
-    tables = experiment.task.tables(experiment.module.evaluations[split].predictions)
+    tables = experiment.module.evaluations[split].tables()
     artefacts.write_tables(folder, split, tables)
     pictures.write_pictures(folder, split, tables)
 

@@ -201,7 +201,13 @@ def test_evaluation_batches_by_hand() -> None:
 
 
 def _balanced(
-    strata: list[int], batch_size: int, accumulate: int, world: int, seed: int = 0, epoch: int = 0
+    strata: list[int],
+    batch_size: int,
+    accumulate: int,
+    world: int,
+    seed: int = 0,
+    epoch: int = 0,
+    shares: list[float] | None = None,
 ) -> list[Plan]:
     return [
         training_batches(
@@ -212,6 +218,7 @@ def _balanced(
             seed=seed,
             epoch=epoch,
             strata=strata,
+            shares=shares,
         )
         for rank in range(world)
     ]
@@ -231,6 +238,20 @@ def test_a_balanced_epoch_has_as_many_of_each_stratum(make: tuple[int, int, int]
         for part in (seen[80:95], seen[95:]):  # of the rare ones all, again and again
             assert part.max() - part.min() <= 1
             assert part.min() >= 2
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [([1, 1, 1], (33, 34)), ([2, 1, 1], (25, 51)), ([0.7, 0.2, 0.1], (10, 71)), ([1, 0.01, 99], (0, 101))],
+)
+def test_an_epoch_has_the_shares_that_were_asked_for(shares: list[float], counts: tuple[int, int]) -> None:
+    for epoch in range(3):
+        drawn = _all(_balanced(RARE, 8, 1, 1, epoch=epoch, shares=shares))
+        found = np.bincount([RARE[position] for position in drawn], minlength=3)
+        assert found.sum() == len(RARE)
+        exact = np.array(shares) / sum(shares) * len(RARE)
+        assert np.abs(found - exact).max() < 1
+        assert counts[0] <= found.min() <= found.max() <= counts[1]
 
 
 def test_balanced_epochs_take_turns_through_a_frequent_stratum() -> None:

@@ -25,6 +25,23 @@ MULTIRC: dict[str, Any] = {
 }
 WSC = {"idx": 3, "text": "Bo left, for he was ill.", "target": {"span1_text": "Bo", "span2_text": "he"}, "label": True}
 
+RECORD: dict[str, Any] = {
+    "idx": 5,
+    "passage": {
+        "text": "Bo met Cy in York. Cy left.",
+        "entities": [
+            {"start": 0, "end": 1},
+            {"start": 7, "end": 8},
+            {"start": 13, "end": 16},
+            {"start": 19, "end": 20},
+        ],
+    },
+    "qas": [
+        {"idx": 1, "query": "@placeholder left.", "answers": [{"text": "Cy", "start": 7, "end": 8}, {"text": "Cy"}]},
+        {"query": "In @placeholder."},
+    ],
+}
+
 
 def _written(folder: Path, *rows: object) -> Path:
     path = folder / "rows.jsonl"
@@ -48,6 +65,14 @@ def test_multirc_has_a_row_for_each_answer(tmp_path: Path) -> None:
         "label": None,
     }
     assert [table.locate(i) for i in (0, 2, 3)] == [f"rows.jsonl, line {line}" for line in (1, 1, 2)]
+
+
+def test_record_has_a_row_for_each_query(tmp_path: Path) -> None:
+    common = {"passage": "Bo met Cy in York. Cy left.", "entities": ["Bo", "Cy", "York"]}
+    assert readers.read(_written(tmp_path, RECORD)).rows == [
+        {"idx": "5-1", "query": "@placeholder left.", "answers": ["Cy"], **common},
+        {"idx": "5-1", "query": "In @placeholder.", "answers": None, **common},
+    ]
 
 
 def test_wsc_has_its_spans_in_columns(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def write(folder: Path, backbone: Backbone, task: Task, method: str) -> Written:
     torch.manual_seed(3)
     config = backbone.read_config(**task.head_config())
     loaded, fresh = backbone.load(task.auto_class, config)
-    model = METHODS[method]().apply(loaded, fresh, task.peft_type).eval()
+    model = METHODS[method]().apply(loaded, fresh, task.peft_type, backbone.new_ids()).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -65,7 +65,10 @@ def write(folder: Path, backbone: Backbone, task: Task, method: str) -> Written:
 
 def logits(model: Any, tokenizer: PreTrainedTokenizerBase) -> Tensor:
     batch = tokenizer(
-        ["Who wrote it?", "In 1905"], ["Marie Curie wrote it.", "it was Einstein"], return_tensors="pt", padding=True
+        ["Who wrote it?", "In 1905"],
+        ["Marie Curie wrote it.", "it was <a>Einstein</a>"],
+        return_tensors="pt",
+        padding=True,
     )
     with torch.no_grad():
         output = model.eval()(**batch)
@@ -116,6 +119,17 @@ def test_the_card_loads_the_same_model(
     torch.testing.assert_close(logits(loaded["model"], loaded["tokenizer"]), expected, rtol=0, atol=1e-6)
     labels = TASKS[task].head_config().get("id2label")
     assert labels is None or loaded["model"].config.id2label == labels
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["minilm", "tiny_encoder", "language_model", "tiny_decoder"])
+def test_the_card_knows_new_tokens(kind: str, method: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    backbone = replace(request.getfixturevalue(kind), new_tokens=("<a>", "</a>"))
+    written = write(tmp_path / "model", backbone, TASKS["classification"], method)
+    loaded = run_card(written.folder)
+    assert loaded["tokenizer"].tokenize("<a>it</a>")[::2] == ["<a>", "</a>"]
+    expected = logits(written.model, written.tokenizer)
+    torch.testing.assert_close(logits(loaded["model"], loaded["tokenizer"]), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)

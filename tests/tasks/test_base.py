@@ -8,15 +8,9 @@ import torch
 
 from lightune.data.table import Table
 from lightune.errors import DataError
-from lightune.tasks.base import (
-    Prediction,
-    canonical,
-    label_config,
-    model_inputs,
-    require_text,
-    sorted_labels,
-    unknown_label,
-)
+from lightune.tasks.base import Prediction, model_inputs
+from lightune.tasks.columns import canonical, require_text
+from lightune.tasks.labels import label_config, sorted_labels, unknown_label
 
 TABLE = Table(
     [{"no": 7, "body": "one", "stars": 5, "more": 1}, {"no": 8, "body": "two", "stars": 3}],

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
-from lightune.errors import ConfigError
+from lightune.errors import ConfigError, DataError
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output
 from lightune.tasks.choice import MultipleChoice, head_scores
@@ -211,5 +212,67 @@ def test_shots_stand_before_the_question(tokenizer: PreTrainedTokenizerBase, req
 
 
 def test_the_features_do_not_depend_on_the_normalisation() -> None:
-    assert set(TASK.unencoded) == {"answers", "first", "repeated", "normalize"}
+    assert set(TASK.unencoded) == {"answers", "first", "repeated", "compare_texts", "normalize"}
     assert TASK.kept == ("demonstrations",)
+
+
+GAP = MultipleChoice(
+    columns=COLUMNS, answers="text", placeholder="@x", compare_texts=True, prompt=Prompt("{context}\n", letters=False)
+)
+GAPS: list[Row] = [
+    {
+        "id": "1",
+        "context": "Bo met Cy.",
+        "question": "@x left.",
+        "choices": ["Bo", "Cy", "The York"],
+        "answer": ["Cy", "Bo"],
+    },
+    {"id": "2", "context": "Di sang.", "question": "It was @x who sang.", "choices": ["Di", "Ed"], "answer": ["Di"]},
+]
+
+
+def test_choices_fill_the_gap_of_a_question() -> None:
+    first, second = GAP.read(Table(GAPS, "a.jsonl")).rows
+    assert first["choices"] == ["Bo left.", "Cy left.", "The York left."]
+    assert (first["names"], first["question"]) == (["Bo", "Cy", "The York"], "")
+    assert (first["answer"], first["right"]) == (1, [1, 0])
+    assert second["choices"] == ["It was Di who sang.", "It was Ed who sang."]
+    with pytest.raises(DataError, match="row 1: the question has no '@x': 'Who left"):
+        GAP.read(Table([{**GAPS[0], "question": "Who left?"}], "a.jsonl"))
+
+
+@pytest.mark.parametrize("backbone", ["tiny_encoder", "tiny_decoder"])
+def test_of_several_right_answers_any_is_to_be_likely(
+    backbone: str, tokenizer: PreTrainedTokenizerBase, request: pytest.FixtureRequest
+) -> None:
+    task, model = _scorer(backbone, request, GAP)
+    output = task.step(model, _batch(task, GAPS, tokenizer))
+    first, second = output.logits[0][:, :, 0].softmax(-1)
+    wanted = -(first[0] + first[1]).log() - second[0].log()
+    assert output.loss_sum.item() == pytest.approx(wanted.item(), rel=1e-5)
+    output.loss_sum.backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_any_right_answer_counts_and_texts_are_compared() -> None:
+    rows = GAP.read(Table(GAPS, "a.jsonl")).rows
+    scores = [[[0.0], [1.0], [2.0]], [[3.0], [0.0]]]
+    evidence = [(i, np.array(s, dtype=np.float32)) for i, s in enumerate(scores)]
+    wrong, right = GAP.conclude(evidence, rows)
+    assert (wrong.prediction, wrong.target, wrong.scores["accuracy"]) == ("The York", ["Cy", "Bo"], 0.0)
+    assert (right.prediction, right.target) == ("Di", "Di")
+    assert GAP.measure([wrong, right]) == pytest.approx({"accuracy": 0.5, "exact_match": 0.5, "f1": 0.5})
+    (other,) = GAP.conclude([(0, np.array([[9.0], [1.0], [2.0]], dtype=np.float32))], rows)
+    assert other.scores["accuracy"] == 1.0
+
+
+def test_many_choices_have_no_letters(tokenizer: PreTrainedTokenizerBase, request: pytest.FixtureRequest) -> None:
+    row: Row = {"context": "", "question": "Which?", "choices": [f"no {n}" for n in range(30)], "answer": 29}
+    for name in ("tiny_encoder", "tiny_decoder"):
+        for task in (TASK, CLOZE):
+            fitted, _ = _scorer(name, request, task)
+            if name == "tiny_decoder" and task is TASK:
+                with pytest.raises(DataError, match="30 choices cannot be named by 26 letters"):
+                    _batch(fitted, [row], tokenizer)
+            else:
+                assert _batch(fitted, [row], tokenizer)["labels"].tolist() == [29]

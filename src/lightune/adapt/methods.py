@@ -26,13 +26,16 @@ class Adaptation(Protocol):
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where the method does not fit the model, which has no weights yet."""
 
-    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
+    def apply(
+        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+    ) -> nn.Module:
         """Return the model with what is trained marked so, adapters added.
 
         Args:
             model: The loaded model.
             fresh: Parameters its files did not hold; they are always trained.
             peft_type: peft's name of the task, for an adapter that others can load.
+            new_tokens: Ids whose embeddings are new; they are always trained.
         """
 
     def callbacks(self) -> list[Callback]:
@@ -54,7 +57,9 @@ class Full:
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Nothing to refuse."""
 
-    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
+    def apply(
+        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+    ) -> nn.Module:
         """Return the model as it is, all of it trainable."""
         return model.requires_grad_(True)
 
@@ -97,8 +102,10 @@ class Adapter:
             )
         target_modules(skeleton, self.target_modules, head)
 
-    def apply(self, model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> nn.Module:
-        """Return the model with adapters; only they and the head are trainable."""
+    def apply(
+        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+    ) -> nn.Module:
+        """Return the model with adapters; only they, the head and the embeddings of new tokens are trainable."""
         # A head that came with the weights is trained in full like a new one: peft knows heads by no other way.
         own = set() if peft_type in _LANGUAGE_MODELS else head_parameters(model)
         head = fresh_modules(model, own | set(fresh))
@@ -108,6 +115,13 @@ class Adapter:
             "modules_to_save": [*head, *(self._given().get("modules_to_save") or [])],
         }
         known = inspect.signature(getattr(self.config, "func", self.config)).parameters
+        if new_tokens:
+            options["trainable_token_indices"] = list(new_tokens)
+            if "trainable_token_indices" not in known:
+                raise ConfigError(
+                    "model.new_tokens: this method of peft cannot train the embeddings of new tokens",
+                    "type peft=lora or peft=full",
+                )
         try:
             adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
         except _REFUSALS as error:

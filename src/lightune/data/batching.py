@@ -40,6 +40,7 @@ def training_batches(
     seed: int,
     epoch: int,
     strata: Sequence[int] | None = None,
+    shares: Sequence[float] | None = None,
 ) -> list[Indices]:
     """Return this rank's micro-batches of one epoch, in order; every feature occurs in exactly one rank's plan.
 
@@ -58,6 +59,7 @@ def training_batches(
         seed: Of the data order.
         epoch: Counted from 0.
         strata: What each feature counts as, such as the number of its label; None takes every feature once.
+        shares: Of the features of an epoch, for each stratum; None: equal ones.
 
     Returns:
         Lists of positions. All ranks get the same number of lists, none of them empty.
@@ -68,7 +70,7 @@ def training_batches(
     sizes = _enough(lengths, share)
     generator = np.random.default_rng([seed, epoch])
     step_size = batch_size * accumulate * share.world_size
-    order = generator.permutation(len(sizes)) if strata is None else balanced(strata, generator)
+    order = generator.permutation(len(sizes)) if strata is None else balanced(strata, generator, shares)
     whole = len(order) // step_size * step_size
     steps = _sorted_steps(order[:whole], sizes, step_size, generator)
     rest = order[whole:]
@@ -80,8 +82,10 @@ def training_batches(
     return [micro for step in steps for micro in _micro_batches(step, batch_size, accumulate, share)]
 
 
-def balanced(strata: Sequence[int], generator: np.random.Generator) -> np.ndarray:
-    """Draw as many features as there are, in random order, each stratum equally often but for a rest of one.
+def balanced(
+    strata: Sequence[int], generator: np.random.Generator, shares: Sequence[float] | None = None
+) -> np.ndarray:
+    """Draw as many features as there are, in random order, of each stratum its share but for a rest of one.
 
     A stratum with fewer features than it is drawn is gone through again and again, every time in another order; of one
     with more each epoch sees another part.
@@ -89,13 +93,15 @@ def balanced(strata: Sequence[int], generator: np.random.Generator) -> np.ndarra
     Args:
         strata: What each feature counts as.
         generator: Source of the draws.
+        shares: Of each stratum, in the order of their numbers, in any unit; None: equal ones.
 
     Returns:
         Positions, ``(features,)``.
     """
     names, codes = np.unique(np.asarray(strata), return_inverse=True)
-    fewest, rest = divmod(len(codes), len(names))
-    counts = fewest + (generator.permutation(len(names)) < rest)
+    parts = np.ones(len(names)) if shares is None else np.asarray(shares, dtype=float)
+    fewest = np.floor(len(codes) * parts / parts.sum()).astype(int)
+    counts = fewest + (generator.permutation(len(names)) < len(codes) - fewest.sum())
     drawn = [_repeated(np.flatnonzero(codes == code), count, generator) for code, count in enumerate(counts)]
     return generator.permutation(np.concatenate(drawn))
 

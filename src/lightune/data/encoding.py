@@ -34,12 +34,14 @@ class EncodedSplit:
         features: Their features; column ``example`` is a position in `examples`.
         lengths: Tokens of each feature.
         truncated: Number of examples that lost tokens.
+        unknown: Share of tokens that stand for what the vocabulary lacks; None where it lacks nothing, as of bytes.
     """
 
     examples: Sequence[Row]
     features: Features
     lengths: Sequence[int]
     truncated: int
+    unknown: float | None = None
 
 
 def encode(
@@ -60,23 +62,46 @@ def encode(
     built_once(folder, lambda unfinished: _build(unfinished, examples, task, tokenizer, max_length))
     features = Features.load(folder / _FILE)
     truncated = len({e for e, was in zip(features["example"], features["truncated"], strict=True) if was})
-    return EncodedSplit(examples, features.remove_columns(["length", "truncated"]), features["length"], truncated)
+    lengths = features["length"]
+    unknown = _unknown_share(features, tokenizer)
+    return EncodedSplit(examples, features.remove_columns(["length", "truncated"]), lengths, truncated, unknown)
+
+
+def _unknown_share(features: Features, tokenizer: PreTrainedTokenizerBase) -> float | None:
+    unknown = tokenizer.unk_token_id
+    # Tokenizers of bytes know every text, and often call the token that ends a text their unknown one.
+    if unknown is None or unknown in (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id):
+        return None
+    ids = features.columns["input_ids"].values
+    return float((ids == unknown).sum()) / max(len(ids), 1)
 
 
 def _build(
     folder: Path, examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> None:
-    names = list(dict.fromkeys(chain.from_iterable(examples)))
-    begins = range(0, len(examples), _BATCH)
-    parts = []
-    for begin in track(begins, "Encoding", disable=len(examples) < _PROGRESS_FROM):
-        batch = examples[begin : begin + _BATCH]
-        columns: dict[str, list[Any]] = {name: [row.get(name) for row in batch] for name in names}
-        columns["example"] = list(range(begin, begin + len(batch)))
-        encoded = task.encode(columns, tokenizer, max_length)
-        parts.append(Features.from_dict({"length": [len(ids) for ids in encoded["input_ids"]], **encoded}))
+    begins = track(range(0, len(examples), _BATCH), "Encoding", disable=len(examples) < _PROGRESS_FROM)
+    parts = [encoded(examples[begin : begin + _BATCH], begin, task, tokenizer, max_length) for begin in begins]
     folder.mkdir()
     concatenate(parts).save(folder / _FILE)
+
+
+def encoded(
+    rows: Sequence[Row], begin: int, task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Features:
+    """Return the features of some rows, with a column ``length``.
+
+    Args:
+        rows: Canonical rows, one after the other.
+        begin: Position of the first in its split.
+        task: Holds the encoding.
+        tokenizer: Of the backbone.
+        max_length: Tokens of a feature.
+    """
+    names = dict.fromkeys(chain.from_iterable(rows))
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in names}
+    columns["example"] = list(range(begin, begin + len(rows)))
+    features = task.encode(columns, tokenizer, max_length)
+    return Features.from_dict({"length": [len(ids) for ids in features["input_ids"]], **features})
 
 
 def fingerprint(examples: Sequence[Row], task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:

@@ -14,6 +14,7 @@ from lightune.data.batching import Share, budgeted_batches, evaluation_batches, 
 from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
 from lightune.data.packing import Packed, best_fit
+from lightune.data.streaming import Stream, StreamLoader
 
 
 class DataModule(LightningDataModule):
@@ -31,7 +32,9 @@ class DataModule(LightningDataModule):
         eval_only: Columns that training does not read.
         limit: Batches of an epoch (whole number) or share of them (up to 1.0), as Lightning's ``limit_train_batches``.
         pack: Tokens of a row into which training features are packed; None keeps one feature a row.
-        strata: What each training feature counts as where these are to be equally frequent; goes with `batch_size`.
+        strata: What each training feature counts as where how often these come is decided; goes with `batch_size`.
+        shares: Of an epoch's features for each stratum; None: equal ones.
+        stream: Where training rows come from where they are read as they are needed; there is no split of them then.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class DataModule(LightningDataModule):
         limit: float = 1.0,
         pack: int | None = None,
         strata: Sequence[int] | None = None,
+        shares: Sequence[float] | None = None,
+        stream: Stream | None = None,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -62,12 +67,17 @@ class DataModule(LightningDataModule):
         self.limit = limit
         self.pack = pack
         self.strata = strata
-        self._training: PlannedLoader | None = None
+        self.shares = shares
+        self.stream = stream
+        self._training: PlannedLoader | StreamLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
 
     def micro_batches(self, world_size: int) -> int:
         """Return how many micro-batches each rank trains on in an epoch."""
+        if self.stream is not None:
+            step = self.batch_size * self.accumulate * world_size
+            return max(self.stream.epoch_size // step, 1) * self.accumulate
         return len(self.plan(Share(0, world_size))(0))
 
     def plan(self, share: Share) -> Callable[[int], list[list[int]]]:
@@ -100,29 +110,49 @@ class DataModule(LightningDataModule):
             seed=self.seed,
             epoch=epoch,
             strata=self.strata,
+            shares=self.shares,
         )
 
-    def train_dataloader(self) -> PlannedLoader:
+    def train_dataloader(self) -> PlannedLoader | StreamLoader:
         """Return this rank's shuffled, length-bucketed batches."""
+        self._training = self._planned() if self.stream is None else self._streamed(self.stream)
+        if self._place:
+            self._training.load_state_dict(self._place)
+        return self._training
+
+    def _streamed(self, stream: Stream) -> StreamLoader:
+        share = _share()
+        batches = self.micro_batches(share.world_size)
+        return StreamLoader(
+            stream,
+            self.collate,
+            self.batch_size,
+            batches,
+            share,
+            self.seed,
+            self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            limit=self._limited(batches),
+        )
+
+    def _planned(self) -> PlannedLoader:
         features = self.splits["train"].features
         unread = [column for column in (*self.eval_only, "example") if column in features.column_names]
         dataset: Any = features.remove_columns(unread)
         if self.pack is not None:
             dataset = Packed(dataset, self.rows, [c for c in dataset.column_names if c in self.collate.pads])
         plan = self.plan(_share())
-        batches = len(plan(0))
-        loader = PlannedLoader(
+        return PlannedLoader(
             dataset,
             plan,
             self.collate,
             self.num_workers,
             pin_memory=torch.cuda.is_available(),
-            limit=self.limit if isinstance(self.limit, int) else int(batches * self.limit),
+            limit=self._limited(len(plan(0))),
         )
-        if self._place:
-            loader.load_state_dict(self._place)
-        self._training = loader
-        return loader
+
+    def _limited(self, batches: int) -> int:
+        return self.limit if isinstance(self.limit, int) else int(batches * self.limit)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the training data."""

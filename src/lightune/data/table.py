@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 Row = dict[str, Any]
+PART = "part"  # the column that names the source of a row, where several are mixed
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import importlib.util
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,8 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from tokenizers import normalizers
+from tokenizers import AddedToken, normalizers
+from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -37,6 +38,8 @@ class Backbone:
         paired: Whether this encoder's weights start both sides of an encoder-decoder; it is put together once.
         config: Changes to the model's configuration; a ``model_type`` in it starts a new configuration.
         pretrained: Whether weights are loaded; else they are random.
+        new_tokens: Special tokens that the tokenizer is to know besides, such as ``<entity>``; the embeddings get a row
+            for each, which begins as the mean of the others.
         lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
         trust_remote_code: Whether code from the Hub may run.
         cache: Folder for converted files.
@@ -50,6 +53,7 @@ class Backbone:
     paired: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = True
+    new_tokens: Sequence[str] = ()
     lr: Mapping[str, float] = field(default_factory=dict)
     trust_remote_code: bool = False
     cache: Path = Path("~/.cache/lightune")
@@ -118,7 +122,13 @@ class Backbone:
             _put_space_before_words(tokenizer)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.add_tokens([AddedToken(token, normalized=False) for token in self.new_tokens], special_tokens=True)
         return tokenizer
+
+    def new_ids(self) -> list[int]:
+        """Return the ids of the new tokens, which no weights know yet."""
+        vocabulary = self.tokenizer().get_vocab() if self.new_tokens else {}
+        return [vocabulary[token] for token in self.new_tokens]
 
     def skeleton(self, auto_class: str, config: PretrainedConfig) -> PreTrainedModel:
         """Return the model without memory for its weights, to look at module names before anything is loaded."""
@@ -126,7 +136,7 @@ class Backbone:
             return self._auto(auto_class, config).from_config(config, **_options(auto_class, config))
 
     def load(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
-        """Return the model, and the names of the parameters that its files did not hold.
+        """Return the model with rows for new tokens, and the names of the parameters that its files did not hold.
 
         Args:
             auto_class: A transformers auto class, such as ``AutoModelForQuestionAnswering``.
@@ -138,6 +148,12 @@ class Backbone:
         Raises:
             ConfigError: The files cannot be had, or their weights have other sizes than the configuration says.
         """
+        model, fresh = self._made(auto_class, config)
+        if self.new_tokens:
+            _make_room(model, len(self.tokenizer()), self.new_ids())
+        return model, fresh
+
+    def _made(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
         auto, options = self._auto(auto_class, config), _options(auto_class, config)
         if not self.pretrained:
             model = auto.from_config(config, **options)
@@ -186,6 +202,26 @@ class Backbone:
                 "choose another backbone, e.g. model=minilm",
             )
         return auto
+
+
+def _make_room(model: Any, size: int, new: Sequence[int]) -> None:
+    """Give the embeddings, and a head over the vocabulary, a row for each new token: the mean of the others."""
+    means = [weight[[row for row in range(len(weight)) if row not in set(new)]].mean(0) for weight in _rows(model)]
+    try:
+        if size > len(_rows(model)[0]):
+            model.resize_token_embeddings(size, mean_resizing=False)
+    except NotImplementedError as error:
+        raise ConfigError(
+            f"model.new_tokens: the embeddings of {type(model).__name__} cannot be enlarged", "type model.new_tokens=[]"
+        ) from error
+    for weight, mean in zip(_rows(model), means, strict=True):
+        weight[list(new)] = mean
+
+
+def _rows(model: Any) -> list[Tensor]:
+    """Return the embeddings of a model, and the weights of its head over the vocabulary where it has one."""
+    modules = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [module.weight.detach() for module in modules if module is not None]
 
 
 def architecture_of(config: PretrainedConfig) -> str:

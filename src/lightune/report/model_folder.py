@@ -46,10 +46,16 @@ from transformers import AutoConfig, AutoTokenizer, {auto}
 
 folder = "."  # this folder: adapter and head; the backbone is loaded from where it was
 base = PeftConfig.from_pretrained(folder).base_model_name_or_path
-config = AutoConfig.from_pretrained(folder)  # knows the labels
+config = AutoConfig.from_pretrained(folder)  # knows the labels{sizes}
 backbone = {auto}.from_pretrained(base, config=config{mapping}{bare})
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder){room}
 model = PeftModel.from_pretrained(backbone, folder)"""
+
+# Where tokens are new: the backbone's embeddings are loaded without their rows, which are in the adapter.
+_ROOM = (
+    "\nconfig.vocab_size = AutoConfig.from_pretrained(base).vocab_size  # before there were new tokens",
+    "\nbackbone.resize_token_embeddings(len(tokenizer), mean_resizing=False)",
+)
 
 _ADAPTER_AND_BACKBONE = """from peft import PeftModel
 from transformers import AutoTokenizer, {auto}
@@ -120,6 +126,10 @@ def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
+def _has_new_tokens(model: Any) -> bool:
+    return any(getattr(config, "trainable_token_indices", None) for config in model.peft_config.values())
+
+
 def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float], pretrained: bool) -> str:
     adapter = isinstance(model, PeftModel)
     counts = parameter_counts(model)
@@ -128,7 +138,8 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
     bare = ", add_pooling_layer=False" if takes_no_pooler(task.auto_class, config) else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
     template = (_ADAPTER if pretrained else _ADAPTER_AND_BACKBONE) if adapter else _FULL
-    loading = template.format(auto=task.auto_class, mapping=mapping, bare=bare)
+    sizes, room = _ROOM if adapter and _has_new_tokens(model) else ("", "")
+    loading = template.format(auto=task.auto_class, mapping=mapping, bare=bare, sizes=sizes, room=room)
     return _CARD.format(
         library="peft" if adapter else "transformers",
         base_model=f"\nbase_model: {base}" if pretrained else "",

@@ -13,6 +13,7 @@ from lightune.report import show
 from lightune.report.model_folder import parameter_counts
 
 _SHOWN = ("task", "data", "model", "peft", "optimizer", "scheduler", "precision", "strategy", "trainer")
+_MANY_UNKNOWN = 0.02  # share of tokens
 
 
 def before_training(cfg: DictConfig, experiment: Experiment, choices: Mapping[str, str]) -> None:
@@ -20,7 +21,7 @@ def before_training(cfg: DictConfig, experiment: Experiment, choices: Mapping[st
     chosen = [(group, choices[group]) for group in _SHOWN if group in choices]
     if chosen:
         show.table("Choices", ["group", "option"], chosen)
-    show.table("Data", ["split", "examples", "features", "truncated", "tokens"], _split_rows(experiment))
+    show.table("Data", ["split", "examples", "features", "truncated", "tokens", "unknown"], _split_rows(experiment))
     counts = parameter_counts(experiment.module.model)
     share = 100 * counts["trainable"] / counts["total"]
     show.lines(
@@ -40,11 +41,25 @@ def before_training(cfg: DictConfig, experiment: Experiment, choices: Mapping[st
                 f"Warning: {encoded.truncated:,} of {len(encoded.examples):,} {split} examples lose tokens at "
                 f"data.max_length={cfg.data.max_length}."
             )
+        if (encoded.unknown or 0) > _MANY_UNKNOWN:
+            show.note(
+                f"Warning: {encoded.unknown:.1%} of the {split} tokens are unknown to the tokenizer: the model cannot "
+                "tell them apart. Another backbone may know the language or the characters."
+            )
 
 
 def _split_rows(experiment: Experiment) -> list[tuple[Any, ...]]:
-    return [
-        (split, len(e.examples), len(e.lengths), f"{e.truncated / max(len(e.examples), 1):.1%}", int(sum(e.lengths)))
+    stream = experiment.data.stream
+    streamed = [] if stream is None else [("train", "streamed", f"{stream.epoch_size:,} an epoch", "–", "–", "–")]
+    return streamed + [
+        (
+            split,
+            len(e.examples),
+            len(e.lengths),
+            f"{e.truncated / max(len(e.examples), 1):.1%}",
+            int(sum(e.lengths)),
+            "–" if e.unknown is None else f"{e.unknown:.2%}",
+        )
         for split, e in experiment.data.splits.items()
     ]
 
@@ -130,7 +145,7 @@ def _metrics(title: str, split: str, found: Mapping[str, Any]) -> None:
 
 
 def _finer_tables(experiment: Experiment, split: str) -> None:
-    for name, rows in experiment.task.tables(experiment.module.evaluations[split].predictions).items():
+    for name, rows in experiment.module.evaluations[split].tables().items():
         if name.startswith("per_") and 0 < len(rows) <= 40:  # a matrix is for its file
             show.table(name.replace("_", " "), list(rows[0]), [tuple(row.values()) for row in rows])
 

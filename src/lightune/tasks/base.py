@@ -1,12 +1,11 @@
-"""The Task protocol, and the few pure helpers that every task uses.
+"""The Task protocol, and what goes through it.
 
 A task turns a user's rows into features, a model's output into a loss and predictions, and predictions into metrics.
 It holds settings and label names, never data or weights, so it is a frozen dataclass that is cheap to copy, hash and
 rebuild.
 """
 
-import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
@@ -16,11 +15,8 @@ from torch.nn import Parameter
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
-from lightune.errors import DataError, nearest
 
 Batch = dict[str, Tensor]
-Columns = Mapping[str, str | None]
-_SLOT = re.compile(r"{([^{}]+)}")  # in a text that several columns fill
 
 
 @dataclass
@@ -78,6 +74,7 @@ class Task(Protocol):
         unencoded: Settings that do not change the features, so that a sweep over them encodes once.
         kept: Settings that come from the training rows and go into checkpoints: an evaluation has no such rows.
         free_scores: Scores of a prediction that do not come from its target.
+        augmentable: Canonical columns of text that may be altered without making the target wrong.
     """
 
     pretokenized: ClassVar[bool] = False
@@ -87,6 +84,7 @@ class Task(Protocol):
     unencoded: ClassVar[Sequence[str]] = ()
     kept: ClassVar[Sequence[str]] = ("labels",)
     free_scores: ClassVar[Sequence[str]] = ("confidence",)
+    augmentable: ClassVar[Sequence[str]] = ()
 
     @property
     def auto_class(self) -> str:
@@ -210,112 +208,3 @@ def absent(row: Row, column: str | None, value: Any) -> Row:
 def model_inputs(batch: Batch) -> dict[str, Tensor]:
     """Return the tensors of a batch that every transformers model takes."""
     return {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in batch}
-
-
-def canonical(table: Table, columns: Columns, optional: Sequence[str] = ("id",), usual: Sequence[str] = ()) -> Table:
-    """Return the table under canonical column names.
-
-    Args:
-        table: Rows as the user has them.
-        columns: Canonical name → the user's name, or None where the user has no such column; or a text with names of
-            several columns in braces: ``"{title}: {body}"``.
-        optional: Canonical columns that may be absent; a missing ``id`` becomes the row's number.
-        usual: Those of them whose canonical name, being the usual one, does not say that the data has such a column.
-
-    Raises:
-        DataError: A column is absent, or a row has no value in it.
-    """
-    available = table.columns
-    picked: dict[str, str] = {}
-    for name, source in columns.items():
-        if source in available:
-            picked[name] = str(source)
-        elif fields := _SLOT.findall(source or ""):
-            for column in fields:
-                if column not in available:
-                    raise _column_error(table, name, column)
-            picked[name] = str(source)
-        elif name not in optional or not (source is None or name == "id" or (name == source and name in usual)):
-            raise _column_error(table, name, source)
-    rows = [_picked_row(table, i, picked) for i in range(len(table.rows))]
-    return Table(rows, table.origin, table.lines, table.numbers, table.files)
-
-
-def _column_error(table: Table, name: str, source: str | None) -> DataError:
-    there = ", ".join(table.columns)
-    close = nearest(str(source or name), table.columns)
-    hint = f"; {close}" if close.startswith("did") else ""
-    return DataError(
-        f"{table.origin}: there is no column '{source}' for the task's '{name}' (its columns: {there})",
-        f"type task.columns.{name}=<one of them>{hint}",
-    )
-
-
-def _picked_row(table: Table, index: int, picked: Mapping[str, str]) -> Row:
-    source = table.rows[index]
-    row = {name: _value(source, column) for name, column in picked.items()}
-    for name, value in row.items():
-        if value is None and name != "id":
-            raise DataError(
-                f"{table.locate(index)}: column '{picked[name]}' has no value", "fill it in, or leave the row out"
-            )
-    row["id"] = str(row["id"]) if row.get("id") is not None else str(table.number(index))
-    return row
-
-
-def _value(row: Row, column: str) -> Any:
-    """Return what a row has in a column, or the text that its values fill."""
-    if column in row or not _SLOT.search(column):
-        return row.get(column)
-    return _SLOT.sub(lambda slot: "" if row.get(slot[1]) is None else str(row[slot[1]]), column)
-
-
-def require_text(table: Table, column: str, source: str | None) -> None:
-    """Raise DataError at the first row whose canonical column is not a text with at least one visible character."""
-    for index, row in enumerate(table.rows):
-        value = row[column]
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(
-                f"{table.locate(index)}: column '{source or column}' should hold a text, and holds {value!r:.60}",
-                "mend or leave out the row, or name another column",
-            )
-
-
-def sorted_labels(found: set[str], given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the label names in a fixed order: as given, else numbers by value and words by alphabet."""
-    if given:
-        return tuple(str(label) for label in given)
-    whole = re.compile(r"-?\d+")
-    return tuple(sorted(found, key=lambda label: (0, int(label), label) if whole.fullmatch(label) else (1, 0, label)))
-
-
-def refuse_unknown_labels(table: Table, labels: Sequence[str] | None, found: Callable[[Row], Iterable[str]]) -> None:
-    """Raise DataError at the first row with a label that the task does not know.
-
-    Args:
-        table: Canonical rows.
-        labels: All label names.
-        found: Row → its labels.
-    """
-    known = set(labels or ())
-    for index, row in enumerate(table.rows):
-        for label in found(row):
-            if label not in known:
-                raise unknown_label(table, index, label, labels or ())
-
-
-def unknown_label(table: Table, index: int, label: str, labels: Sequence[str]) -> DataError:
-    """Return the error for a row whose label the task does not know."""
-    return DataError(
-        f"{table.locate(index)}: label {label!r} is unknown: no training example has it",
-        f"{nearest(label, labels)}; mend the row, or give all labels: 'task.labels=[…]'",
-    )
-
-
-def label_config(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the part of a model's configuration that names its labels."""
-    return {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: i for i, label in enumerate(labels)},
-    }

@@ -10,8 +10,9 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune import losses
 from lightune.data.table import Row, Table
-from lightune.errors import ConfigError, nearest
+from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.choice import accuracy, macro_accuracy, per_subject_table
+from lightune.metrics.qa import exact_match, f1
 from lightune.models.backbone import architecture_of
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.choices import LETTERS, NOTATIONS, ChoiceColumns, read_choices
@@ -40,6 +41,8 @@ class MultipleChoice(Task):
         answers: How the data writes answers: ``index``, ``letter``, ``text``, or ``auto``.
         first: The number of the first choice, where answers are numbers.
         repeated: Whether a row may have its right choice twice.
+        placeholder: What stands in the question where the choice belongs, as in ReCoRD; None where it follows.
+        compare_texts: Whether the picked text is measured by exact match and F1 of words too, as SQuAD's.
         prompt: How a decoder is asked.
         normalize: What a decoder's log-likelihoods are divided by: ``none``, the number of ``tokens`` or of ``bytes``.
         demonstrations: Canonical rows of which the prompt's shots are taken; None takes them from train.
@@ -53,6 +56,8 @@ class MultipleChoice(Task):
     answers: str = "auto"
     first: int = 0
     repeated: bool = False
+    placeholder: str | None = None
+    compare_texts: bool = False
     prompt: Prompt = field(default_factory=Prompt)
     normalize: str = "none"
     demonstrations: Sequence[Row] | None = None
@@ -61,9 +66,14 @@ class MultipleChoice(Task):
     monitor: str = "accuracy"
     likelihood: bool = False
 
-    padding: ClassVar[Mapping[str, int]] = {"input": 0, "target_ids": losses.IGNORED, "bytes": 1}
+    padding: ClassVar[Mapping[str, int]] = {
+        "input": 0,
+        "target_ids": losses.IGNORED,
+        "bytes": 1,
+        "right": losses.IGNORED,
+    }
     kept: ClassVar[Sequence[str]] = ("demonstrations",)
-    unencoded: ClassVar[Sequence[str]] = ("answers", "first", "repeated", "normalize")
+    unencoded: ClassVar[Sequence[str]] = ("answers", "first", "repeated", "compare_texts", "normalize")
 
     def __post_init__(self) -> None:
         """Refuse settings that do not exist.
@@ -93,8 +103,8 @@ class MultipleChoice(Task):
     # Rows -------------------------------------------------------------------------------------------------------------
 
     def read(self, table: Table) -> Table:
-        """Return rows of id, context, question, choices, answer (an index) and, where there is one, subject."""
-        return read_choices(table, self.columns, self.answers, self.first, self.repeated)
+        """Return rows of id, context, question, choices, answer and right (indices), and what `read_choices` adds."""
+        return read_choices(table, self.columns, self.answers, self.first, self.repeated, self.placeholder)
 
     def stand_ins(self, row: Row) -> Row:
         """Return the first choice, as answers are written."""
@@ -124,26 +134,40 @@ class MultipleChoice(Task):
     def encode(
         self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
     ) -> dict[str, list[Any]]:
-        """Return one feature an example: the inputs of its choices, and the right one's index."""
+        """Return one feature an example: the inputs of its choices, and the right ones' indices.
+
+        Raises:
+            DataError: Choices are to be named by letters, and there are more of them.
+        """
         table = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
         if self.likelihood:
+            self._refuse_too_many(table)
             known = self.demonstrations or ()
             features = [encode_example(row, self.prompt, known, tokenizer, max_length) for row in table]
             encoded = {key: [feature[key] for feature in features] for key in features[0]}
         else:
             encoded = encode_pairs(table, tokenizer, max_length)
-        return {**encoded, "labels": rows["answer"], "example": rows["example"]}
+        return {**encoded, "labels": rows["answer"], "right": rows["right"], "example": rows["example"]}
+
+    def _refuse_too_many(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if self.prompt.letters and len(row["choices"]) > len(LETTERS):
+                raise DataError(
+                    f"example {row['id']}: {len(row['choices'])} choices cannot be named by {len(LETTERS)} letters",
+                    "let their texts be compared: task.prompt.letters=false",
+                )
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
     def step(self, model: nn.Module, batch: Batch) -> Output:
-        """Return the cross entropy over each example's choices.
+        """Return the cross entropy over each example's choices; where several are right, of any of them.
 
         Logits are the scores ``(batch, choices, ways)``, minus infinity where an example has no such choice. An encoder
         has one way to score, a decoder all of `NORMALIZATIONS`.
         """
         scores = self._likelihoods(model, batch) if self.likelihood else head_scores(model, batch)[:, :, None]
-        loss_sum, count = losses.cross_entropy(scores[:, :, self._decisive], batch["labels"])
+        joined = right_ones_joined(scores[:, :, self._decisive], batch["labels"], batch["right"])
+        loss_sum, count = losses.cross_entropy(joined, batch["labels"])
         return Output(loss_sum, count, (scores.detach(),))
 
     def _likelihoods(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -180,16 +204,23 @@ class MultipleChoice(Task):
         picks = scores.argmax(0).tolist()  # of each way
         pick = picks[self._decisive]
         probabilities = scores[:, self._decisive].softmax(0).tolist()
-        right = {key: float(picks[place] == row["answer"]) for key, place in self._ways.items()}
-        found = {"confidence": probabilities[pick], "accuracy": float(pick == row["answer"]), **right}
-        answer = row["choices"][row["answer"]]
-        return Prediction(example, row["id"], row["choices"][pick], answer, found, probabilities, row.get("subject"))
+        right = {key: float(picks[place] in row["right"]) for key, place in self._ways.items()}
+        found = {"confidence": probabilities[pick], "accuracy": float(pick in row["right"]), **right}
+        texts = row.get("names") or row["choices"]
+        answers = [texts[index] for index in row["right"]]
+        if self.compare_texts:
+            found |= {"exact_match": exact_match(texts[pick], answers), "f1": f1(texts[pick], answers)}
+        target = answers if len(answers) > 1 else answers[0]
+        return Prediction(example, row["id"], texts[pick], target, found, probabilities, row.get("subject"))
 
     def measure(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Return the accuracy; with subjects their mean; for likelihoods of whole texts that of each normalisation."""
         found = {key: accuracy(_right(predictions, key)) for key in ("accuracy", *self._ways)}
         if self.columns.get("subject"):
             found["accuracy_macro"] = macro_accuracy(_right(predictions), _subjects(predictions))
+        if self.compare_texts:
+            count = max(len(predictions), 1)
+            found |= {key: sum(p.scores[key] for p in predictions) / count for key in ("exact_match", "f1")}
         return found
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
@@ -205,6 +236,24 @@ def _right(predictions: Sequence[Prediction], key: str = "accuracy") -> list[boo
 
 def _subjects(predictions: Sequence[Prediction]) -> list[str]:
     return [str(p.group) for p in predictions]
+
+
+def right_ones_joined(scores: Tensor, first: Tensor, right: Tensor) -> Tensor:
+    """Return scores in which the first right choice has the log of the sum of all right ones' exponentials.
+
+    The cross entropy with the first as target is then the negative log-probability that any right one is picked; where
+    only one is right, nothing changes.
+
+    Args:
+        scores: Of each choice, ``(batch, choices)``.
+        first: Index of the first right one, ``(batch,)``.
+        right: Indices of all right ones, filled up with `losses.IGNORED`, ``(batch, most)``.
+    """
+    beyond = scores.size(1)  # where what only fills up is put
+    places = torch.where(right == losses.IGNORED, beyond, right)
+    is_right = scores.new_zeros(len(scores), beyond + 1, dtype=torch.bool).scatter(1, places, True)[:, :beyond]
+    joined = scores.masked_fill(~is_right, -torch.inf).logsumexp(1, keepdim=True)
+    return scores.masked_fill(is_right, -torch.inf).scatter(1, first[:, None], joined)
 
 
 def head_scores(model: nn.Module, batch: Batch) -> Tensor:

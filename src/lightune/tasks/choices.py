@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
-from lightune.tasks.base import Columns, canonical
+from lightune.tasks.columns import Columns, canonical
 
 ChoiceColumns = Mapping[str, str | Sequence[str] | None]
 LETTERS = ascii_uppercase
@@ -21,7 +21,14 @@ _CHOICES = "choices"  # where the cells of several columns are put together
 _REMEDY = "mend the row, or leave it out"
 
 
-def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int = 0, repeated: bool = False) -> Table:
+def read_choices(
+    table: Table,
+    columns: ChoiceColumns,
+    notation: str,
+    first: int = 0,
+    repeated: bool = False,
+    placeholder: str | None = None,
+) -> Table:
     """Return the canonical table of a multiple-choice task.
 
     Args:
@@ -31,10 +38,12 @@ def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int
         notation: How answers are written: ``index``, ``letter``, ``text``, or ``auto``: whichever fits the row.
         first: The number of the first choice, where answers are numbers.
         repeated: Whether the right choice may occur twice in a row.
+        placeholder: What stands in the question where the choice belongs.
 
     Returns:
         Rows of id, context and question (texts, one of them possibly empty), choices (texts), answer (an index from 0),
-        and subject where there is one.
+        right (the indices of all answers that are right), and subject where there is one. With a placeholder choices
+        are questions that are filled in, question is empty, and names holds what they are filled in with.
 
     Raises:
         DataError: A column is absent, there is nothing to be asked, there are not two choices, or the answer is none of
@@ -47,21 +56,31 @@ def read_choices(table: Table, columns: ChoiceColumns, notation: str, first: int
         if not (row["context"] or row["question"]):
             raise DataError(f"{place}: context and question are both empty", _REMEDY)
         row["choices"] = _checked_choices(row["choices"], place)
-        row["answer"] = _checked_answer(row, notation, first, place)
+        row["right"] = _checked_answers(row, notation, first, place)
+        row["answer"] = row["right"][0]
         if not repeated:
             _refuse_repeated(row, place)
+        if placeholder:
+            row.update(_filled_in(row, placeholder, place))
         if "subject" in row:
             row["subject"] = str(row["subject"]).strip()
     return read
 
 
 def _refuse_repeated(row: Row, place: str) -> None:
-    right = row["choices"][row["answer"]]
-    if row["choices"].count(right) > 1:
-        raise DataError(
-            f"{place}: the right choice, {right!r:.60}, occurs twice",
-            "mend the row, leave it out, or keep such rows: task.repeated=true",
-        )
+    for right in (row["choices"][index] for index in row["right"]):
+        if row["choices"].count(right) > 1:
+            raise DataError(
+                f"{place}: the right choice, {right!r:.60}, occurs twice",
+                "mend the row, leave it out, or keep such rows: task.repeated=true",
+            )
+
+
+def _filled_in(row: Row, placeholder: str, place: str) -> Row:
+    if placeholder not in row["question"]:
+        raise DataError(f"{place}: the question has no {placeholder!r}: {row['question']!r:.60}", _REMEDY)
+    filled = [row["question"].replace(placeholder, choice) for choice in row["choices"]]
+    return {"question": "", "choices": filled, "names": row["choices"]}
 
 
 def _gathered(table: Table, columns: ChoiceColumns) -> tuple[Table, Columns]:
@@ -104,8 +123,8 @@ def _checked_choices(value: Any, place: str) -> list[str]:
     for number, choice in enumerate(choices, start=1):
         if not isinstance(choice, str) or not choice.strip():
             raise DataError(f"{place}: choice {number} should be a text, and is {choice!r:.60}", _REMEDY)
-    if not 2 <= len(choices) <= len(LETTERS):
-        raise DataError(f"{place}: expected 2 to {len(LETTERS)} choices, and found {len(choices)}", _REMEDY)
+    if len(choices) < 2:
+        raise DataError(f"{place}: expected 2 choices or more, and found {len(choices)}", _REMEDY)
     return [choice.strip() for choice in choices]
 
 
@@ -119,23 +138,35 @@ def _parsed(text: str) -> Any:
     return None
 
 
-def _checked_answer(row: Row, notation: str, first: int, place: str) -> int:
-    found = meanings(row["answer"], row["choices"], first)
+def _checked_answers(row: Row, notation: str, first: int, place: str) -> list[int]:
+    """Return the indices of the right choices: of one, or where the data has a list, of several."""
+    given = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
+    if not given:
+        raise DataError(f"{place}: the list of right answers is empty", _REMEDY)
+    return list(dict.fromkeys(_checked_answer(answer, row, notation, first, place) for answer in given))
+
+
+def _checked_answer(answer: Any, row: Row, notation: str, first: int, place: str) -> int:
+    found = meanings(answer, row["choices"], first)
     if notation != "auto":
         found = {name: index for name, index in found.items() if name == notation}
     if not found:
         raise DataError(
-            f"{place}: the answer {row['answer']!r:.60} is none of the {len(row['choices'])} choices",
+            f"{place}: the answer {answer!r:.60} is none of the {len(row['choices'])} choices",
             f"an answer is a number from {first}, a letter from A, or the choice's own text; mend the row, or name "
             "another column: task.columns.answer=…",
         )
     if len(set(found.values())) > 1:
-        read = ", ".join(f"{LETTERS[index]} as {_AS[name]}" for name, index in found.items())
+        read = ", ".join(f"{_letter(index)} as {_AS[name]}" for name, index in found.items())
         raise DataError(
-            f"{place}: the answer {row['answer']!r:.60} is ambiguous: {read}",
+            f"{place}: the answer {answer!r:.60} is ambiguous: {read}",
             f"say how answers are written: task.answers=… ({', '.join(found)})",
         )
     return next(iter(found.values()))
+
+
+def _letter(index: int) -> str:
+    return LETTERS[index] if index < len(LETTERS) else f"the choice of index {index}"
 
 
 def meanings(answer: Any, choices: Sequence[str], first: int = 0) -> dict[str, int]:

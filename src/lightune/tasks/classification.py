@@ -13,18 +13,9 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.classification import binary_metrics, classification_metrics, confusion, per_class_table
-from lightune.tasks.base import (
-    Batch,
-    Columns,
-    Output,
-    Prediction,
-    Task,
-    absent,
-    label_config,
-    model_inputs,
-    refuse_unknown_labels,
-    sorted_labels,
-)
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.columns import Columns
+from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
 from lightune.tasks.texts import encode_texts, read_texts
 
 
@@ -62,6 +53,7 @@ class Classification(Task):
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
+    augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
     unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma", "positive")
 
     def read(self, table: Table) -> Table:

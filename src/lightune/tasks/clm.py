@@ -11,7 +11,8 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task
+from lightune.tasks.base import Batch, Output, Prediction, Task
+from lightune.tasks.columns import Columns
 from lightune.tasks.documents import boundary_tokens, plain_ids, summed, windows
 from lightune.tasks.language import language_inputs, measured_in_parts
 from lightune.tasks.texts import read_texts

@@ -18,7 +18,8 @@ from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.regression import regression_metrics
 from lightune.metrics.retrieval import Found, retrieval_metrics
 from lightune.models.backbone import architecture_of
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, model_inputs, require_text
+from lightune.tasks.base import Batch, Output, Prediction, Task, model_inputs
+from lightune.tasks.columns import Columns, canonical, require_text
 from lightune.tasks.negatives import NOBODY, in_batch, of_batch, searched, stacked
 from lightune.tasks.pooling import EXAMPLE, EXAMPLES, NORMALIZED, POOLINGS
 from lightune.tasks.texts import TEXTS, encode_texts, finite_number, regrouped
@@ -70,6 +71,7 @@ class Embedding(Task):
     auto_class: ClassVar[str] = "AutoModel"
     peft_type: ClassVar[str] = "FEATURE_EXTRACTION"
     padding: ClassVar[Mapping[str, int]] = MappingProxyType({"key": NOBODY})
+    augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
     unencoded: ClassVar[Sequence[str]] = (
         *("loss", "pooling", "normalize", "temperature", "symmetric", "positive_score", "score_range"),
     )

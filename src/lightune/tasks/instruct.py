@@ -8,8 +8,9 @@ from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Row, Table
 from lightune.losses import IGNORED
-from lightune.tasks.base import Columns, absent, canonical, require_text
+from lightune.tasks.base import absent
 from lightune.tasks.chat import ANY_RESPONSE, ChatTemplate, Message, Span, awaits_response, checked_messages
+from lightune.tasks.columns import Columns, canonical, require_text
 from lightune.tasks.text_to_text import TextToText
 
 

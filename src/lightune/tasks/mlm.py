@@ -15,7 +15,8 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError
 from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, model_inputs
+from lightune.tasks.base import Batch, Output, Prediction, Task, model_inputs
+from lightune.tasks.columns import Columns
 from lightune.tasks.documents import summed
 from lightune.tasks.language import measured_in_parts, run_starts
 from lightune.tasks.texts import read_texts

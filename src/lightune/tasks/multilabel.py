@@ -14,18 +14,9 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.metrics.multilabel import Indicators, multilabel_metrics, per_label_table
-from lightune.tasks.base import (
-    Batch,
-    Columns,
-    Output,
-    Prediction,
-    Task,
-    absent,
-    label_config,
-    model_inputs,
-    refuse_unknown_labels,
-    sorted_labels,
-)
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.columns import Columns
+from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
 from lightune.tasks.texts import encode_texts, read_texts
 
 
@@ -58,6 +49,7 @@ class MultiLabelClassification(Task):
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
+    augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
     unencoded: ClassVar[Sequence[str]] = ("threshold", "class_weights", "focal_gamma")
 
     def read(self, table: Table) -> Table:

@@ -12,19 +12,9 @@ from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.losses import IGNORED
 from lightune.metrics.ner import ner_metrics, per_type_table, split_tag
-from lightune.tasks.base import (
-    Batch,
-    Columns,
-    Output,
-    Prediction,
-    Task,
-    absent,
-    canonical,
-    label_config,
-    model_inputs,
-    refuse_unknown_labels,
-    sorted_labels,
-)
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.columns import Columns, canonical
+from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
 
 OUTSIDE = "O"
 _NO_WORD = -1

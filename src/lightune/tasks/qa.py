@@ -14,7 +14,8 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.metrics.qa import exact_match, f1, no_answer_metrics, worded
 from lightune.tasks.answers import read_answers
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, absent, canonical, model_inputs, require_text
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.columns import Columns, canonical, require_text
 from lightune.tasks.texts import shortened
 
 _NOT_CONTEXT = -1
@@ -60,6 +61,7 @@ class QuestionAnswering(Task):
     peft_type: ClassVar[str] = "QUESTION_ANS"
     padding: ClassVar[Mapping[str, int]] = {"char_starts": _NOT_CONTEXT, "char_ends": _NOT_CONTEXT}
     eval_only: ClassVar[Sequence[str]] = ("char_starts", "char_ends")
+    augmentable: ClassVar[Sequence[str]] = ("question",)
     unencoded: ClassVar[Sequence[str]] = ("max_answer_length", "no_answer", "no_answer_threshold")
     free_scores: ClassVar[Sequence[str]] = ("score", "no_answer_score")
 

@@ -14,7 +14,8 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.metrics.regression import regression_metrics
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
+from lightune.tasks.columns import Columns
 from lightune.tasks.texts import encode_texts, finite_number, read_texts
 
 
@@ -42,6 +43,7 @@ class Regression(Task):
 
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
+    augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
     unencoded: ClassVar[Sequence[str]] = ("mean",)
 
     def read(self, table: Table) -> Table:

@@ -14,7 +14,8 @@ from lightune.errors import ConfigError, DataError
 from lightune.losses import IGNORED
 from lightune.metrics.perplexity import perplexity_metrics
 from lightune.metrics.text import Metric
-from lightune.tasks.base import Batch, Columns, Output, Prediction, Task, canonical, require_text
+from lightune.tasks.base import Batch, Output, Prediction, Task
+from lightune.tasks.columns import Columns, canonical, require_text
 from lightune.tasks.decoding import decoding, left_padded, shifted_right
 from lightune.tasks.documents import boundary_tokens
 from lightune.tasks.language import language_inputs, measured_in_parts
@@ -69,6 +70,7 @@ class TextToText(Task):
 
     padding: ClassVar[Mapping[str, int]] = {"labels": IGNORED}
     eval_only: ClassVar[Sequence[str]] = ("prompt_length", "target_bytes")
+    augmentable: ClassVar[Sequence[str]] = ("source",)
     unencoded: ClassVar[Sequence[str]] = ("metrics", "generation", "label_smoothing", "tokenizer", "start", "decoder")
     free_scores: ClassVar[Sequence[str]] = ()
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from lightune.data.table import Table
 from lightune.errors import DataError
-from lightune.tasks.base import Columns, canonical, require_text
+from lightune.tasks.columns import Columns, canonical, require_text
 
 TEXTS = ("text", "text_pair")
 

@@ -81,12 +81,24 @@ def open_all(path: str | Path | Sequence[str | Path]) -> list[Source]:
     Raises:
         DataError: There is no such file, or it cannot be read.
     """
+    paths = named(path)
+    times = Counter(found.name for found in paths)
+    return [Source(found.name if times[found.name] == 1 else str(found), _content(found)) for found in paths]
+
+
+def named(path: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return every file that is meant.
+
+    Args:
+        path: A file, a pattern, or a list of either.
+
+    Raises:
+        DataError: There is no such file.
+    """
     wanted = [path] if isinstance(path, str | Path) else list(path)
     if not wanted:
         raise DataError("the list of data files is empty", "name at least one file")
-    paths = [found for item in wanted for found in _expand(item)]
-    times = Counter(found.name for found in paths)
-    return [Source(found.name if times[found.name] == 1 else str(found), _content(found)) for found in paths]
+    return [found for item in wanted for found in _expand(item)]
 
 
 def _expand(item: str | Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""SuperGLUE's own JSONL, where MultiRC and WSC nest what the Hub has in columns (Wang et al. 2019)."""
+"""SuperGLUE's own JSONL, where MultiRC, ReCoRD and WSC nest what the Hub has in columns (Wang et al. 2019)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -18,12 +18,13 @@ def flattened(table: Table) -> Table:
 
     Returns:
         For MultiRC a row for each answer, with ``idx``, ``paragraph``, ``question``, ``question_idx``, ``answer`` and
-        ``label``; for WSC ``span1_text``, ``span2_text`` and their places beside the text.
+        ``label``; for ReCoRD a row for each query, with ``idx``, ``passage``, ``query``, ``entities`` and ``answers``,
+        distinct texts; for WSC ``span1_text``, ``span2_text`` and their places beside the text.
 
     Raises:
         DataError: Some rows are nested so and another is not; names it.
     """
-    kinds: dict[Flatten, Callable[[Row], bool]] = {_multirc: _is_multirc, _wsc: _is_wsc}
+    kinds: dict[Flatten, Callable[[Row], bool]] = {_multirc: _is_multirc, _record: _is_record, _wsc: _is_wsc}
     for flatten, fits in kinds.items():
         if table.rows and fits(table.rows[0]):
             return _each(table, flatten, fits)
@@ -64,6 +65,31 @@ def _multirc(row: Row) -> Iterator[Row]:
                 "answer": answer["text"],
                 "label": answer.get("label"),
             }
+
+
+def _is_record(row: Row) -> bool:
+    passage, queries = row.get("passage"), row.get("qas")
+    entities = passage.get("entities") if isinstance(passage, dict) else None
+    return (
+        isinstance(entities, list)
+        and isinstance(queries, list)
+        and all(isinstance(e, dict) and {"start", "end"} <= e.keys() for e in entities)
+        and all(isinstance(q, dict) and "query" in q for q in queries)
+    )
+
+
+def _record(row: Row) -> Iterator[Row]:
+    text = row["passage"]["text"]
+    entities = [text[entity["start"] : entity["end"] + 1] for entity in row["passage"]["entities"]]  # inclusive ends
+    for number, query in enumerate(row["qas"]):
+        answers = [answer["text"] for answer in query.get("answers", ())]
+        yield {
+            "idx": f"{row.get('idx', '')}-{query.get('idx', number)}",
+            "passage": text,
+            "query": query["query"],
+            "entities": list(dict.fromkeys(entities)),
+            "answers": list(dict.fromkeys(answers)) or None,
+        }
 
 
 def _is_wsc(row: Row) -> bool:
