@@ -28,6 +28,7 @@ NEEDED = {
     "data=streaming": [f"data.train={__file__}"],
     "data=mix": ["data.parts={a: a.csv}"],
     "data=files": [f"data.train={__file__}"],
+    "tokenizer=train": ["peft=full"],
     "model=auto": ["model.path=google-bert/bert-base-uncased"],
 }
 # Arguments that come from the program, by the place of the node.

@@ -4,13 +4,13 @@ The order is that of cost: what can be wrong is looked at before what is expensi
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
@@ -30,13 +30,16 @@ from lightune.data.streaming import Rows, Stream
 from lightune.data.table import PART
 from lightune.errors import ConfigError
 from lightune.evaluation import Evaluation
-from lightune.examples import STREAMED, read_examples
+from lightune.examples import STREAMED, Examples, read_examples
 from lightune.instantiate import build, plain
 from lightune.models import Backbone
+from lightune.models.vocabulary import TokenizerTraining, restored, texts_of
 from lightune.module import FineTuner
 from lightune.report import show
 from lightune.report.history import HistoryLogger
 from lightune.tasks.base import Task
+
+_LEARNT_FROM = 100_000  # rows of a stream that a tokenizer is trained on
 
 
 @dataclass
@@ -88,6 +91,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     scheduler = build(cfg.scheduler, "scheduler")
     examples = read_examples(cfg, need)
     task = examples.task
+    backbone, card = _with_vocabulary(cfg, backbone, examples, card)
     config = backbone.read_config(**task.head_config())
     preflight.check_architecture(task, config)
     tokenizer = backbone.tokenizer(task.pretokenized)
@@ -97,8 +101,6 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
-    if isinstance(trainer.accelerator, CPUAccelerator):
-        machine.keep_freed_memory()
     longest = min(cfg.data.max_length, _positions(config))
     cache = Path(cfg.paths.cache).expanduser()
     splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in examples.tables.items()}
@@ -122,6 +124,21 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         everything=not backbone.pretrained,
     )
     return Experiment(task, backbone, tokenizer, data, module, trainer, stopwatch, history)
+
+
+def _with_vocabulary(
+    cfg: DictConfig, backbone: Backbone, examples: Examples, card: Mapping[str, Any]
+) -> tuple[Backbone, Mapping[str, Any]]:
+    """Return the backbone with the tokenizer that is learnt, or was when the card was written; and the card with it."""
+    if not cfg.get("tokenizer"):
+        return backbone, card
+    training: TokenizerTraining = build(cfg.tokenizer, "tokenizer")
+    like = backbone.tokenizer()
+    if "tokenizer" not in card:
+        rows = islice(examples.rows(0), _LEARNT_FROM) if examples.rows else examples.tables["train"].rows
+        cache = Path(cfg.paths.cache).expanduser()
+        card = {**card, "tokenizer": training.learnt(list(texts_of(rows)), like, cache)}
+    return replace(backbone, learnt=restored(card["tokenizer"], like)), card
 
 
 def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:

@@ -68,6 +68,14 @@ def architecture_error(task: str, takes: Iterable[str] | None, architecture: str
     )
 
 
+def _new_embeddings_are_trained(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.get("tokenizer") and not str(cfg.peft.get("_target_", "")).endswith(".Full"):
+        yield ConfigError(
+            "tokenizer=train: all embeddings start anew, and an adapter would leave them as they are",
+            "type peft=full",
+        )
+
+
 def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
     error = architecture_error(cfg.task.name, cfg.task.get("architectures"), cfg.model.architecture)
     if error:
@@ -351,6 +359,7 @@ RULES: tuple[Rule, ...] = (
     _files_named,
     _files_exist,
     _task_fits_model,
+    _new_embeddings_are_trained,
     _device_exists,
     _precision_exists,
 )

@@ -1,14 +1,10 @@
 """What this machine can do, asked without importing torch."""
 
-import ctypes
 import os
-import sys
 from functools import cache
 from pathlib import Path
 
 _DEVICES = Path("/dev")
-_MALLOC_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES")  # how environment variables begin that tune glibc's malloc
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def has_gpu() -> bool:
@@ -37,25 +33,6 @@ def cpu_has_bf16() -> bool:
     except OSError:
         return False
     return any(word in flags for word in ("amx_bf16", "avx512_bf16", " bf16"))
-
-
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, for the next step to use again.
-
-    A training step on the CPU allocates gigabytes and frees them all. glibc gives large blocks back to the system at
-    once, and the system clears every page anew when the next step asks for it, a tenth to a third of its time.
-    The process then holds its peak until it ends, a few percent more than it would have needed.
-
-    Returns:
-        Whether it does; not where the user has tuned malloc, nor without glibc.
-    """
-    if sys.platform != "linux" or any(name.startswith(_MALLOC_SETTINGS) for name in os.environ):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, -1))
 
 
 def is_first_process() -> bool:

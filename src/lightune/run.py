@@ -43,7 +43,7 @@ def train(cfg: DictConfig) -> float | None:
     cfg = continued(cfg, resume, _typed()) if resume else cfg
     _refuse_to_overwrite(Path(cfg.run_dir), resume)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    experiment = assemble.experiment(cfg, _card(cfg))
+    experiment = assemble.experiment(cfg, {**_card(cfg), **(_learnt(resume) if resume else {})})
     if resume:
         _prepare_resume(experiment, resume)
     with wandb.finished():
@@ -202,6 +202,12 @@ def _card(cfg: DictConfig) -> dict[str, Any]:
     }
 
 
+def _learnt(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint's card holds that cannot be had again from its configuration: a trained tokenizer."""
+    card = checkpoint_card.read(path)
+    return {"tokenizer": card["tokenizer"]} if "tokenizer" in card else {}
+
+
 def _quiet() -> None:
     """Silence what is right but of no use to the reader of a run's output."""
     transformers.logging.set_verbosity_error()  # its report on a fresh head; lightune looks at the keys itself
@@ -241,7 +247,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     folder = Path(typed_folder) if typed_folder else _evaluation_folder(path, split)
     OmegaConf.update(cfg, "run_dir", str(folder))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": []}, need={split})
+    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **_learnt(path)}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
     experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split

@@ -4,7 +4,8 @@ import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Backbone:
         lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
         trust_remote_code: Whether code from the Hub may run.
         cache: Folder for converted files.
+        learnt: A tokenizer that takes the place of the backbone's own; the embeddings then start anew.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Backbone:
     lr: Mapping[str, float] = field(default_factory=dict)
     trust_remote_code: bool = False
     cache: Path = Path("~/.cache/lightune")
+    learnt: PreTrainedTokenizerBase | None = None
 
     @cached_property
     def location(self) -> str:
@@ -91,9 +94,23 @@ class Backbone:
         with _refusing_values():
             for key, value in {**own, **changes}.items():
                 setattr(config, key, value)
+        if self.learnt is not None:
+            self._renumber(config)
         if config.pad_token_id is None:
             config.pad_token_id = self.tokenizer().pad_token_id
         return config
+
+    def _renumber(self, config: PretrainedConfig) -> None:
+        """Give a configuration the size of the new vocabulary, and the new numbers of its special tokens."""
+        if not hasattr(config, "vocab_size"):
+            raise ConfigError(
+                f"tokenizer=train: {config.model_type} models have a vocabulary on either side", "type tokenizer=own"
+            )
+        own, new = replace(self, learnt=None).tokenizer(), self.tokenizer()
+        config.vocab_size = len(new)
+        for key, number in config.to_dict().items():
+            if key.endswith("_token_id") and isinstance(number, int):
+                setattr(config, key, new.get_vocab().get(str(own.convert_ids_to_tokens(number))))
 
     def _new_config(self, own: Mapping[str, Any], changes: Mapping[str, Any]) -> PretrainedConfig:
         kind = own["model_type"]
@@ -113,16 +130,20 @@ class Backbone:
         Args:
             pretokenized: Whether it will be given lists of words.
         """
-        options = {"trust_remote_code": self.trust_remote_code}
-        tokenizer = _reading(self.path, AutoTokenizer, self.location, **options)
+        tokenizer = self._read_tokenizer() if self.learnt is None else deepcopy(self.learnt)
         if pretokenized and _is_byte_level(tokenizer):
             # Byte-level tokenizers mark a word by the space before it, and a word of a list has none. Some classes
             # build their parts anew from the option, others ignore it and keep what their file says.
-            tokenizer = _reading(self.path, AutoTokenizer, self.location, add_prefix_space=True, **options)
+            tokenizer = self._read_tokenizer(add_prefix_space=True) if self.learnt is None else tokenizer
             _put_space_before_words(tokenizer)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.add_tokens([AddedToken(token, normalized=False) for token in self.new_tokens], special_tokens=True)
+        return tokenizer
+
+    def _read_tokenizer(self, **options: Any) -> PreTrainedTokenizerBase:
+        options["trust_remote_code"] = self.trust_remote_code
+        tokenizer: PreTrainedTokenizerBase = _reading(self.path, AutoTokenizer, self.location, **options)
         return tokenizer
 
     def new_ids(self) -> list[int]:
@@ -172,13 +193,19 @@ class Backbone:
                 "choose another backbone, or type model.pretrained=false for random weights",
             )
         resized, head = {name for name, *_ in info["mismatched_keys"]}, head_parameters(model)
-        if resized - head:
+        anew = self._rows_of_tokens(model) & resized if self.learnt is not None else set()
+        if resized - head - anew:
             raise ConfigError(
-                f"model.config: the weights of {self.path} have other sizes, first {min(resized - head)}",
+                f"model.config: the weights of {self.path} have other sizes, first {min(resized - head - anew)}",
                 "leave model.config alone, or type model.pretrained=false for random weights",
             )
         # A head that was made for another number of labels starts anew.
-        return model, frozenset(info["missing_keys"]) | frozenset(head if resized else ())
+        return model, frozenset(info["missing_keys"]) | anew | frozenset(head if resized & head else ())
+
+    def _rows_of_tokens(self, model: PreTrainedModel) -> set[str]:
+        """Return the names of the parameters that have a row for each token."""
+        size = model.get_input_embeddings().weight.shape[0]  # type: ignore[index]
+        return {name for name, parameter in model.named_parameters() if parameter.shape[:1] == (size,)}
 
     def _loaded(self, auto: Any, config: PretrainedConfig, **options: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
         model, info = _reading(

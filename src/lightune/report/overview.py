@@ -12,7 +12,7 @@ from lightune.preflight import planned_steps
 from lightune.report import show
 from lightune.report.model_folder import parameter_counts
 
-_SHOWN = ("task", "data", "model", "peft", "optimizer", "scheduler", "precision", "strategy", "trainer")
+_SHOWN = ("task", "data", "model", "tokenizer", "peft", "optimizer", "scheduler", "precision", "strategy", "trainer")
 _MANY_UNKNOWN = 0.02  # share of tokens
 
 
