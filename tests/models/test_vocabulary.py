@@ -62,7 +62,9 @@ def test_special_tokens_stand_where_the_backbone_s_stand(
     assert marks(tokenizer, word) == marks(like, word)
     assert marks(tokenizer, word, word) == marks(like, word, word)
     if "token_type_ids" in like(word, word):
-        assert tokenizer(word, word)["token_type_ids"] == like(word, word)["token_type_ids"]
+        kinds = (of(word, word)["token_type_ids"] for of in (tokenizer, like))
+        ours, theirs = ([kind for kind, _ in groupby(each)] for each in kinds)
+        assert ours == theirs
 
 
 def test_it_is_learnt_once_and_the_same_each_time(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
