@@ -196,7 +196,12 @@ class StreamLoader:
         self._resumed = False
         self._batches: Iterator[tuple[int, Place, Tensors]] | None = None
         self._made = (collate, batch_size, share, seed)
-        self._options: dict[str, Any] = {"num_workers": num_workers, "pin_memory": pin_memory}
+        self._options: dict[str, Any] = {
+            "num_workers": num_workers,
+            "pin_memory": pin_memory,
+            # A forked process waits for ever for the threads of Arrow that this one has read the first rows with.
+            "multiprocessing_context": "spawn" if num_workers else None,
+        }
 
     def __len__(self) -> int:
         return self._length
