@@ -17,6 +17,7 @@ from lightune import keys, machine
 from lightune.data import filters
 from lightune.data.augmentation import Augmentation
 from lightune.errors import ConfigError, nearest
+from lightune.instantiate import plain
 from lightune.keys import SPLITS
 
 Rule = Callable[[DictConfig], Iterator[ConfigError]]
@@ -229,21 +230,16 @@ def _stream_has_no_end(cfg: DictConfig) -> Iterator[ConfigError]:
 
 def _rows_are_chosen(cfg: DictConfig) -> Iterator[ConfigError]:
     """Let filters and augmentation say what is wrong with their settings before any row is read."""
-    chosen = _plain(cfg, "data.filter")
+    chosen = plain(cfg.data.get("filter"))
     if chosen is not None and not isinstance(chosen, dict):
         yield ConfigError(f"data.filter={chosen}: expected columns", "type 'data.filter={lang: en}'")
         return
     try:
         filters.parse(chosen or {})
         if cfg.data.get("augment") is not None:
-            Augmentation.of(_plain(cfg, "data.augment"))
+            Augmentation.of(plain(cfg.data.augment))
     except ConfigError as error:
         yield error
-
-
-def _plain(cfg: DictConfig, key: str) -> Any:
-    node = OmegaConf.select(cfg, key)
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def _split_fractions(cfg: DictConfig) -> Iterator[ConfigError]:
