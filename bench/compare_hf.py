@@ -38,6 +38,7 @@ COSTS = {
     "validation, s": "time/val_s",
     "test, s": "time/test_s",
     "whole process, s": "process/wall_s",
+    "whole process, CPU s": "process/cpu_s",
     "peak memory, MiB": "process/peak_rss_mb",
 }
 
@@ -86,7 +87,7 @@ def measured(command: list[str], log: Path) -> dict[str, float]:
         log: Takes all that it prints.
 
     Returns:
-        Wall-clock seconds and peak resident memory (MiB) of the process.
+        Wall-clock seconds, CPU seconds of all its threads, and peak resident memory (MiB) of the process.
 
     Raises:
         RuntimeError: It failed; the message ends with the last lines it printed.
@@ -101,7 +102,11 @@ def measured(command: list[str], log: Path) -> dict[str, float]:
         tail = log.read_text(encoding="utf-8").splitlines()[-15:]
         raise RuntimeError("\n".join([f"exit status {process.returncode}: {' '.join(command)}", *tail]))
     scale = 2**20 if sys.platform == "darwin" else 2**10
-    return {"process/wall_s": time.perf_counter() - began, "process/peak_rss_mb": usage.ru_maxrss / scale}
+    return {
+        "process/wall_s": time.perf_counter() - began,
+        "process/cpu_s": usage.ru_utime + usage.ru_stime,
+        "process/peak_rss_mb": usage.ru_maxrss / scale,
+    }
 
 
 def run_side(side: str, run: Run, options: argparse.Namespace, folder: Path) -> Row:

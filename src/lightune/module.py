@@ -128,6 +128,8 @@ class FineTuner(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""
         optimizer = self.optimizer(parameter_groups(self.model, **self.rates, fresh=self.fresh))
+        # Lightning drops gradients after the next forward pass, which would need their memory.
+        optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
         scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
