@@ -16,7 +16,7 @@ from lightune.adapt.targets import fresh_modules
 from lightune.data.module import DataModule
 from lightune.errors import ConfigError, nearest
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of, head_parameters
+from lightune.models.architecture import architecture_of, head_parameters
 from lightune.tasks.base import Task
 
 
@@ -91,7 +91,8 @@ def check_schedule(optimizer: Callable[..., Any], scheduler: Callable[..., Any],
         ConfigError: A value is out of range, or the warm-up is longer than the run.
     """
     try:
-        scheduler(optimizer([nn.Parameter(torch.zeros(1))]), total_steps=steps)
+        group = {"params": [nn.Parameter(torch.zeros(1))], "param_names": ["parameter"], "name": "backbone"}
+        scheduler(optimizer([group]), total_steps=steps)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(
             f"optimizer or scheduler: {str(error).splitlines()[0]}", "mend optimizer.… or scheduler.…"

@@ -1,0 +1,67 @@
+"""What this machine cannot do."""
+
+import warnings
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from lightune import machine
+from lightune.errors import ConfigError
+
+
+def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.trainer.accelerator in ("gpu", "cuda") and not machine.has_gpu():
+        yield ConfigError(
+            f"trainer.accelerator={cfg.trainer.accelerator}: this machine has no GPU",
+            "type trainer=cpu or trainer=ddp_cpu",
+        )
+
+
+def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
+    on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
+    if str(cfg.trainer.precision).startswith("16") and on_cpu:
+        yield ConfigError(
+            f"precision={cfg.trainer.precision} needs a GPU, and this run uses the CPU",
+            "type precision=32, or precision=bf16-mixed where the CPU has bfloat16",
+        )
+
+
+def _eight_bits_need_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
+    target = str(cfg.optimizer.get("_target_", ""))
+    if target.startswith("bitsandbytes.") and (cfg.trainer.accelerator == "cpu" or not machine.has_gpu()):
+        yield ConfigError(
+            f"optimizer: {target.rpartition('.')[2]} needs a GPU, and this run uses the CPU",
+            "type optimizer=adamw, or optimizer=adafactor for smaller states",
+        )
+
+
+def _strategy_name(cfg: DictConfig) -> str:
+    strategy = cfg.trainer.strategy
+    named = strategy.get("_target_", "") if isinstance(strategy, DictConfig) else strategy
+    return str(named).rpartition(".")[2].lower()
+
+
+def ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
+    """Refuse several jobs inside one process where each rank would start all of them."""
+    name = _strategy_name(cfg)
+    if name == "auto" and cfg.trainer.accelerator != "cpu" and cfg.trainer.devices != 1 and machine.gpu_count() > 1:
+        name = "ddp"  # what Lightning will choose
+    if name.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in name and "fork" not in name:
+        yield ConfigError(
+            "-m with DDP: each rank would run the whole multirun again and train other hyper-parameters",
+            "run the jobs one by one without -m, or type trainer=gpu or trainer=cpu",
+        )
+
+
+def warn_of_slow_precision(cfg: DictConfig) -> None:
+    """Warn where the CPU only emulates a precision."""
+    on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
+    if str(cfg.trainer.precision).startswith("bf16") and on_cpu and not machine.cpu_has_bf16():
+        warnings.warn(
+            f"precision={cfg.trainer.precision}: this CPU only emulates bfloat16, which can be 20 times slower than "
+            "precision=32",
+            stacklevel=2,
+        )
+
+
+RULES = (_device_exists, _precision_exists, _eight_bits_need_a_gpu)
