@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from lightune.data.batching import Share
 from lightune.data.loaders import Collate
 from lightune.data.sources import Stream as StreamSource
-from lightune.data.streaming import Stream, StreamLoader
+from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
 from lightune.data.table import Row
 from lightune.errors import CheckpointError, ConfigError, DataError
 from lightune.tasks.classification import Classification
@@ -41,7 +41,8 @@ def _stream(tokenizer: PreTrainedTokenizerBase, rows: Any = _rows, **filters: An
 
 
 def _loader(stream: Stream, length: int, share: Share = Share(), workers: int = 0, seed: int = 0) -> StreamLoader:  # noqa: B008
-    return StreamLoader(stream, Collate({"input_ids": 0, "token_type_ids": 0}), BATCH, length, share, seed, workers)
+    collate = Collate({"input_ids": 0, "token_type_ids": 0})
+    return StreamLoader(StreamedBatches(stream, collate, BATCH, share, seed, max(workers, 1)), length, workers)
 
 
 def _seen(loader: StreamLoader, tokenizer: PreTrainedTokenizerBase, batches: int | None = None) -> list[list[str]]:
@@ -127,13 +128,15 @@ def test_rows_are_filtered_as_they_come(tokenizer: PreTrainedTokenizerBase) -> N
         _seen(_loader(_stream(tokenizer, text={"matches": "never"}), 5), tokenizer)
 
 
-def test_a_bad_row_is_named_by_its_place(tokenizer: PreTrainedTokenizerBase) -> None:
-    def rows(turn: int) -> Iterator[Row]:
-        yield from [{"text": "fine", "label": "a"}] * 4
-        yield {"text": "what", "label": "c"}
+def _with_an_unknown_label(turn: int) -> Iterator[Row]:
+    yield from [{"text": "fine", "label": "a"}] * 4
+    yield {"text": "what", "label": "c"}
 
-    with pytest.raises(DataError, match="a stream, row 5: label 'c' is unknown"):
-        _seen(_loader(_stream(tokenizer, rows), 5, Share(0, 2)), tokenizer)
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_row_is_named_by_its_place(workers: int, tokenizer: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(DataError, match=r"^a stream, row 5: label 'c' is unknown"):
+        _seen(_loader(_stream(tokenizer, _with_an_unknown_label), 5, Share(0, 2), workers), tokenizer)
 
 
 def _write(path: Path, count: int) -> Path:
@@ -191,6 +194,21 @@ def test_what_cannot_be_streamed_is_named(
         _write(tmp_path / name, 3)
     with pytest.raises(error, match=says):
         StreamSource(**given).rows(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.jsonl", "", "it is empty"),
+        ("bad.jsonl", '{"text": "a", "label": "b"}\n' * 50 + '{"text": "a", "la\n', "JSON parse error: .* in row 50"),
+        ("bad.csv", "text,label\n" + "a,b\n" * 50 + "a,b,c,d\n", "Expected 2 fields in line 52, saw 4"),
+    ],
+)
+def test_what_breaks_a_stream_is_told(name: str, content: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=f"^data.train={path}: the data set could not be loaded: .*{says}"):
+        list(StreamSource(train=str(path)).rows(0)(0))
 
 
 def test_a_data_set_s_own_splits_are_read(tmp_path: Path) -> None:

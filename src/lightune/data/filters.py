@@ -61,19 +61,20 @@ def _check_pattern(place: str, pattern: Any) -> None:
         ) from error
 
 
-def filtered(table: Table, filters: Mapping[str, Any]) -> Table:
+def filtered(table: Table, filters: Mapping[str, Any], part: bool = False) -> Table:
     """Return the rows that meet every condition, in the table's order.
 
     Args:
         table: Rows as the user has them.
         filters: As in `parse`.
+        part: Whether these are some of many rows, so that none of them need be left.
 
     Raises:
         DataError: There is no such column, a value is not what a condition compares, or no row is left.
     """
     for column, conditions in parse(filters).items():
-        kept = meeting(table, column, conditions)
-        if not len(kept):
+        kept = _meeting(table, column, conditions)
+        if len(table) and not len(kept) and not part:
             raise DataError(
                 f"data.filter.{column}={filters[column]}: no row of {table.origin} is left",
                 f"its first value is {table.rows[0].get(column)!r:.60}",
@@ -82,12 +83,7 @@ def filtered(table: Table, filters: Mapping[str, Any]) -> Table:
     return table
 
 
-def meeting(table: Table, column: str, conditions: Sequence[Condition]) -> Table:
-    """Return the rows, possibly none, whose value in a column meets every condition.
-
-    Raises:
-        DataError: There is no such column, or a value is not what a condition compares.
-    """
+def _meeting(table: Table, column: str, conditions: Sequence[Condition]) -> Table:
     if len(table) and column not in table.columns:
         raise DataError(f"data.filter.{column}: {table.origin} has no such column", nearest(column, table.columns))
     return table.take(i for i in range(len(table)) if all(_holds(table, i, column, one) for one in conditions))

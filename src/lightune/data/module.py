@@ -14,7 +14,7 @@ from lightune.data.batching import Share, budgeted_batches, evaluation_batches, 
 from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
 from lightune.data.packing import Packed, best_fit
-from lightune.data.streaming import Stream, StreamLoader
+from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
 
 
 class DataModule(LightningDataModule):
@@ -123,13 +123,10 @@ class DataModule(LightningDataModule):
     def _streamed(self, stream: Stream) -> StreamLoader:
         share = _share()
         batches = self.micro_batches(share.world_size)
+        parts = max(self.num_workers, 1)
         return StreamLoader(
-            stream,
-            self.collate,
-            self.batch_size,
+            StreamedBatches(stream, self.collate, self.batch_size, share, self.seed, parts),
             batches,
-            share,
-            self.seed,
             self.num_workers,
             pin_memory=torch.cuda.is_available(),
             limit=self._limited(batches),

@@ -17,10 +17,10 @@ from transformers import PreTrainedTokenizerBase
 from lightune.data.batching import Share, training_batches
 from lightune.data.encoding import encoded
 from lightune.data.features import Features
-from lightune.data.filters import meeting, parse
+from lightune.data.filters import filtered
 from lightune.data.loaders import Collate
 from lightune.data.table import Row, Table
-from lightune.errors import CheckpointError, DataError
+from lightune.errors import CheckpointError, DataError, UserError
 from lightune.tasks.base import Task
 
 _CHUNK_STEPS = 50  # rows of so many batches are encoded, and their features sorted by length, together
@@ -76,9 +76,7 @@ class Stream:
         Raises:
             DataError: A row that the task cannot read, or a label that it does not know.
         """
-        table = Table(list(rows), self.origin, numbers=list(numbers))
-        for column, conditions in parse(self.filters).items():
-            table = meeting(table, column, conditions)
+        table = filtered(Table(list(rows), self.origin, numbers=list(numbers)), self.filters, part=True)
         if not len(table):
             return None
         read = self.task.read(table)
@@ -87,8 +85,10 @@ class Stream:
         return features.remove_columns([*self.task.eval_only, "example", "truncated"])
 
 
-class StreamedBatches(IterableDataset[tuple[int, Place, Tensors]]):
+class StreamedBatches(IterableDataset[tuple[int, Place, Tensors] | UserError]):
     """This process's batches, without end: the part of the stream, where that part goes on, and the batch.
+
+    What the user can mend is handed out as an error, and is the last item.
 
     Args:
         stream: Rows and encoding.
@@ -96,8 +96,11 @@ class StreamedBatches(IterableDataset[tuple[int, Place, Tensors]]):
         batch_size: Features of a batch.
         share: This process among the ranks.
         seed: Of the order of batches.
-        places: Where each part begins; there are as many as loader processes, or one.
-        delivered: How many batches these have given before, by turns.
+        parts: In how many this process reads its rows: as many as loader processes, or one.
+
+    Attributes:
+        places: Where each part goes on.
+        delivered: How many batches the parts have given before, by turns.
     """
 
     def __init__(
@@ -107,18 +110,23 @@ class StreamedBatches(IterableDataset[tuple[int, Place, Tensors]]):
         batch_size: int,
         share: Share,
         seed: int,
-        places: Sequence[Place],
-        delivered: int = 0,
+        parts: int = 1,
     ) -> None:
         self.stream = stream
         self.collate = collate
         self.batch_size = batch_size
         self.share = share
         self.seed = seed
-        self.places = list(places)
-        self.delivered = delivered
+        self.places = [Place()] * parts
+        self.delivered = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Place, Tensors]]:
+    def __iter__(self) -> Iterator[tuple[int, Place, Tensors] | UserError]:
+        try:
+            yield from self._endless()
+        except UserError as error:
+            yield error  # torch would bury it in another on its way from a loader process
+
+    def _endless(self) -> Iterator[tuple[int, Place, Tensors]]:
         worker = get_worker_info()
         # Loader processes are asked in turn from the first on: it goes on with the part whose turn it is.
         part = ((worker.id if worker else 0) + self.delivered) % len(self.places)
@@ -164,12 +172,8 @@ class StreamLoader:
     after the last that was handed out.
 
     Args:
-        stream: Rows and encoding.
-        collate: Features → batch.
-        batch_size: Features of a batch.
+        batches: Of this process. Its places go on as batches are handed out.
         length: Batches of an epoch.
-        share: This process among the ranks.
-        seed: Of the order of batches.
         num_workers: Loader processes.
         pin_memory: Whether batches are put where a GPU reads them faster.
         limit: Batches after which the caller ends an epoch; it may be more than there are.
@@ -177,25 +181,18 @@ class StreamLoader:
 
     def __init__(
         self,
-        stream: Stream,
-        collate: Collate,
-        batch_size: int,
+        batches: StreamedBatches,
         length: int,
-        share: Share,
-        seed: int,
         num_workers: int = 0,
         pin_memory: bool = False,
         limit: float = float("inf"),
     ) -> None:
-        self.stream = stream
+        self.batches = batches
         self.limit = limit
-        self.places = [Place()] * max(num_workers, 1)
-        self.delivered = 0
         self.position = 0
         self._length = length
         self._resumed = False
-        self._batches: Iterator[tuple[int, Place, Tensors]] | None = None
-        self._made = (collate, batch_size, share, seed)
+        self._delivered: Iterator[tuple[int, Place, Tensors] | UserError] | None = None
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
@@ -211,32 +208,29 @@ class StreamLoader:
         if not self._resumed:
             self.position = 0
         self._resumed = False
-        if self._batches is None:
-            self._batches = self._started()
+        if self._delivered is None:
+            self._delivered = iter(self._loader())
         while self.position < self._length:
-            part, place, batch = next(self._batches)
-            self.places[part] = place
-            self.delivered += 1
+            item = next(self._delivered)
+            if isinstance(item, UserError):
+                raise item
+            part, place, batch = item
+            self.batches.places[part] = place
+            self.batches.delivered += 1
             self.position += 1
             yield batch
         self.position = 0
 
-    def _started(self) -> Iterator[tuple[int, Place, Tensors]]:
-        collate, batch_size, share, seed = self._made
-        batches = StreamedBatches(
-            self.stream, collate, batch_size, share, seed, places=self.places, delivered=self.delivered
-        )
-        loader = DataLoader(
-            batches, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator(), **self._options
-        )
-        return iter(loader)
+    def _loader(self) -> DataLoader[Any]:
+        generator = torch.Generator()  # nothing is drawn from torch's global random numbers
+        return DataLoader(self.batches, batch_size=None, collate_fn=_as_it_is, generator=generator, **self._options)
 
     def state_dict(self) -> dict[str, Any]:
         """Return each part's place, and the batches handed out in all and in this epoch."""
         finished = self.position >= min(self._length, self.limit)
         return {
-            "places": [list(place) for place in self.places],
-            "delivered": self.delivered,
+            "places": [list(place) for place in self.batches.places],
+            "delivered": self.batches.delivered,
             "position": 0 if finished else self.position,
         }
 
@@ -246,16 +240,16 @@ class StreamLoader:
         Raises:
             CheckpointError: It was saved with another number of loader processes.
         """
-        there = len(state["places"])
-        if there != len(self.places):
+        here, there = len(self.batches.places), len(state["places"])
+        if there != here:
             raise CheckpointError(
-                f"data.num_workers={len(self.places)}: the stream was read by {there} when the checkpoint was written",
+                f"data.num_workers={here}: the stream was read by {there} when the checkpoint was written",
                 f"type data.num_workers={there}, as then",
             )
-        self.places = [Place(*place) for place in state["places"]]
-        self.delivered, self.position = state["delivered"], state["position"]
+        self.batches.places = [Place(*place) for place in state["places"]]
+        self.batches.delivered, self.position = state["delivered"], state["position"]
         self._resumed = True
-        self._batches = None
+        self._delivered = None
 
 
 def _as_it_is(item: Any) -> Any:

@@ -1,6 +1,7 @@
 """A data set of the Hugging Face Hub, or a local folder of the same layout."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from lightune.data.readers import superglue
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 
+SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test"}  # what most data sets call them
 _AT_ONCE = 100  # rows
 
 
@@ -26,7 +28,7 @@ class Hub:
     path: str
     name: str | None = None
     revision: str | None = None
-    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "val": "validation", "test": "test"})
+    splits: Mapping[str, str] = field(default_factory=SPLIT_NAMES.copy)
 
     def load(self, need: Collection[str]) -> dict[str, Table]:
         """Return the splits that exist and are labelled; class indices become their names."""
@@ -48,18 +50,30 @@ class Hub:
     def _load_dataset(self) -> Mapping[str, Any]:
         import datasets
 
-        try:
+        with opening(f"data.path={self.path}"):
             return datasets.load_dataset(*self._place(), revision=self.revision)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"data.path={self.path}: the data set could not be loaded: {str(error).splitlines()[0]}",
-                "check its name and the network, or use your own files: data=files data.train=<file>",
-            ) from error
 
     def _place(self) -> tuple[str, str | None]:
         folder = Path(self.path).expanduser()
         inner = [place for place in folder.glob("*/") if place.name.lower() == str(self.name).lower()]
         return (str(inner[0]), None) if inner else (self.path, self.name)
+
+
+@contextmanager
+def opening(what: str) -> Iterator[None]:
+    """Say in one message what to do where `datasets` cannot read a data set.
+
+    Args:
+        what: The user's name of it.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, StopIteration) as error:
+        reason = next(iter(str(error).splitlines()), "it is empty")
+        raise DataError(
+            f"{what}: the data set could not be loaded: {reason}",
+            "check its name, its rows and the network, or use your own files: data=files data.train=<file>",
+        ) from error
 
 
 def named_classes(dataset: Any) -> Iterator[Row]:

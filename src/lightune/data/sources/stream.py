@@ -9,7 +9,7 @@ from lightune.data import readers
 from lightune.data.readers.source import named
 from lightune.data.sources.base import needed
 from lightune.data.sources.files import Paths
-from lightune.data.sources.hub import named_classes
+from lightune.data.sources.hub import SPLIT_NAMES, named_classes, opening
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 
@@ -45,7 +45,7 @@ class Stream:
     path: str | None = None
     name: str | None = None
     revision: str | None = None
-    splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "val": "validation", "test": "test"})
+    splits: Mapping[str, str] = field(default_factory=SPLIT_NAMES.copy)
     shuffle_buffer: int = 10_000
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Stream:
         Args:
             seed: Of their order.
         """
-        return StreamedRows(self._opened("train"), seed, self.shuffle_buffer)
+        return StreamedRows(self._opened("train"), self._origin, seed, self.shuffle_buffer)
 
     def _hub_table(self, split: str) -> Table:
         return Table([*named_classes(self._opened(split))], f"{self.path} ({self.splits[split]})")
@@ -77,19 +77,19 @@ class Stream:
     def _opened(self, split: str) -> Any:
         import datasets
 
-        try:
-            if self.path is not None:
-                place = {"path": self.path, "name": self.name, "revision": self.revision}
-                return datasets.load_dataset(**place, split=self.splits[split], streaming=True)
-            files = named(self.train or ())
-            kind, options = _format(files)
-            given = {split: list(map(str, files))}
-            return datasets.load_dataset(kind, data_files=given, split=split, streaming=True, **options)
-        except (OSError, ValueError, RuntimeError) as error:
-            what = f"data.path={self.path}" if self.path is not None else f"data.train={self.train}"
-            raise DataError(
-                f"{what}: it cannot be streamed: {str(error).splitlines()[0]}", "check its name and the network"
-            ) from error
+        if self.path is not None:
+            with opening(self._origin):
+                return datasets.load_dataset(
+                    self.path, self.name, revision=self.revision, split=self.splits[split], streaming=True
+                )
+        files = [str(file) for file in named(self.train or ())]
+        kind, options = _format(files)
+        with opening(self._origin):
+            return datasets.load_dataset(kind, data_files={split: files}, split=split, streaming=True, **options)
+
+    @property
+    def _origin(self) -> str:
+        return f"data.train={self.train}" if self.path is None else f"data.path={self.path}"
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,13 @@ class StreamedRows:
 
     Args:
         dataset: An iterable data set of `datasets`.
+        origin: What the user calls it.
         seed: Of the order.
         buffer: Rows among which the next is drawn.
     """
 
     dataset: Any
+    origin: str
     seed: int
     buffer: int
 
@@ -116,11 +118,12 @@ class StreamedRows:
         if self.buffer > 1:
             dataset = dataset.shuffle(seed=self.seed, buffer_size=self.buffer)
             dataset.set_epoch(turn)
-        return named_classes(dataset)
+        with opening(self.origin):
+            yield from named_classes(dataset)
 
 
-def _format(files: Sequence[Path]) -> tuple[str, Mapping[str, Any]]:
-    suffixes = {Path(str(file).lower().removesuffix(".gz")).suffix for file in files}
+def _format(files: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
+    suffixes = {Path(file.lower().removesuffix(".gz")).suffix for file in files}
     if len(suffixes) > 1 or not suffixes <= _FORMATS.keys():
         raise DataError(
             f"data.train: files of {', '.join(sorted(suffixes))} cannot be streamed",
