@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from lightune.data.table import Table
+from lightune.data.encoding import EncodedSplit
+from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
+from lightune.evaluation import Evaluation
 from lightune.models import Backbone
 from lightune.tasks.base import Batch, Output, model_inputs
 from lightune.tasks.multilabel import MultiLabelClassification
@@ -118,3 +120,35 @@ def test_predictions_by_hand() -> None:
     bold = replace(TASK, threshold=0.02).conclude(evidence, examples)
     assert [p.prediction for p in bold] == [["joy", "anger", "fear"]] * 2
     assert np.allclose(predictions[1].probabilities, logits[0].sigmoid())
+
+
+def _shy(rows: list[Row]) -> list[Any]:
+    """Return evidence that is right about every label, but never surer than 0.32."""
+    names = TASK.labels or ()
+    return [(i, np.array([0.32 if name in row["label"] else 0.12 for name in names])) for i, row in enumerate(rows)]
+
+
+def test_val_decides_the_threshold_and_is_measured_with_it() -> None:
+    rows = TASK.read(_table("joy", "fear,joy", "anger")).rows
+    before = TASK.measure(TASK.conclude(_shy(rows), rows))
+    tuned = TASK.tuned(before)
+    assert (before["f1_micro"], before["best_threshold"], tuned.threshold) == (0.0, 0.3, 0.3)
+    assert tuned.measure(tuned.conclude(_shy(rows), rows))["f1_micro"] == before["best_f1_micro"] == 1.0
+    values = {}
+    for tunes in (False, True):
+        evaluation = Evaluation(TASK, EncodedSplit(rows, None, (), 0), tunes=tunes)  # type: ignore[arg-type]
+        evaluation._evidence += _shy(rows)
+        values[tunes] = evaluation.finish()["f1_micro"]
+    assert values == {False: 0.0, True: 1.0}
+
+
+def test_a_threshold_that_was_given_stays() -> None:
+    given = replace(TASK, threshold=0.5)
+    assert given.tuned({"best_threshold": 0.3}) is given
+    assert TASK.tuned({"loss": 1.0}) is TASK
+
+
+@pytest.mark.parametrize("threshold", ["low", True, -0.1, 1.0])
+def test_a_threshold_is_a_probability(threshold: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"task\.threshold={threshold}: expected null or a number from 0 to 1"):
+        replace(TASK, threshold=threshold)

@@ -29,7 +29,7 @@ class MultiLabelClassification(Task):
             text with a separator between them; text_pair may be None.
         separator: Between the labels of a text.
         labels: Label names in the order of the head's outputs; None takes those of the training rows.
-        threshold: Probability above which a label is predicted.
+        threshold: Probability above which a label is predicted; None: the best on val, and 0.5 before there is one.
         class_weights: Factor of the loss where a label is there: None, or ``balanced`` (examples without it ÷ with it).
         focal_gamma: How much less a label counts that the model is sure of already; 0 leaves the loss alone.
         architectures: Kinds of backbone that have a head for it.
@@ -40,7 +40,7 @@ class MultiLabelClassification(Task):
     columns: Columns
     separator: str = ","
     labels: tuple[str, ...] | None = None
-    threshold: float = 0.5
+    threshold: float | None = None
     class_weights: str | tuple[float, ...] | None = None
     focal_gamma: float = 0.0
     architectures: tuple[str, ...] = ("encoder", "decoder")
@@ -51,6 +51,12 @@ class MultiLabelClassification(Task):
     peft_type: ClassVar[str] = "SEQ_CLS"
     augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
     unencoded: ClassVar[Sequence[str]] = ("threshold", "class_weights", "focal_gamma")
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that is no probability."""
+        value = self.threshold
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1):
+            raise ConfigError(f"task.threshold={value}: expected null or a number from 0 to 1", "type for instance 0.5")
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and label (a list of strings)."""
@@ -125,15 +131,21 @@ class MultiLabelClassification(Task):
         """Return (example, probability of each label) for each feature."""
         return list(zip(batch["example"].tolist(), output.logits[0].float().sigmoid().cpu().numpy(), strict=True))
 
+    def tuned(self, metrics: Mapping[str, float]) -> Self:
+        """Return the task with the threshold that is best on the validation split, unless one was given."""
+        if self.threshold is not None or "best_threshold" not in metrics:
+            return self
+        return replace(self, threshold=metrics["best_threshold"])
+
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
         """Return the labels of each example whose probability is above the threshold, in the labels' order."""
         assert self.labels is not None
-        names = self.labels
+        names, threshold = self.labels, 0.5 if self.threshold is None else self.threshold
         return [
             Prediction(
                 e,
                 examples[e]["id"],
-                [name for name, probability in zip(names, found, strict=True) if probability > self.threshold],
+                [name for name, probability in zip(names, found, strict=True) if probability > threshold],
                 examples[e]["label"],
                 probabilities=found,
             )
