@@ -6,7 +6,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
-EXTRAS := dev,sql,wandb,tensorboard
+EXTRAS := dev,optimizers,sql,wandb,tensorboard
 ARGS   ?=
 DATA   ?=
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lightune import cli
 
@@ -79,7 +79,7 @@ def composed(*overrides: str, config: str = "train") -> DictConfig:
         *overrides: As typed.
         config: ``train`` or ``eval``.
     """
-    OmegaConf.register_new_resolver("mode", cli.metric_mode, replace=True)
+    cli.register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose(config, list(overrides))
 

@@ -16,7 +16,6 @@ import pytest
 import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from lightune import assemble, cli
@@ -65,7 +64,7 @@ def evaluate(checkpoint: Path, run_dir: Path, *overrides: str) -> Path:
 
 def assembled(run_dir: Path, *overrides: str) -> Experiment:
     """Return a small run's parts, before its first step: ``experiment.trainer`` can fit them."""
-    OmegaConf.register_new_resolver("mode", cli.metric_mode, replace=True)
+    cli.register_resolvers()
     with initialize_config_dir(str(command.ROOT / "conf"), version_base="1.3"):
         cfg = compose("train", [*SMALL, *overrides, f"run_dir={run_dir}"])
     lightning.seed_everything(cfg.seed, verbose=False)

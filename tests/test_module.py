@@ -70,6 +70,16 @@ def test_the_head_can_have_its_own_rate(tmp_path: Path) -> None:
     assert float(logged["lr-AdamW/head"]) == 1e-2
 
 
+def test_a_plateau_lowers_the_rate(tmp_path: Path) -> None:
+    """A rate of nearly nothing leaves the metric as it is: the second validation lowers it, the third again."""
+    plateau = ("scheduler=reduce_on_plateau", "scheduler.patience=0", "optimizer.lr=1e-30", "trainer.max_epochs=4")
+    run = running.train(tmp_path / "run", "task=ner", *plateau)
+    rates = [float(row["lr-AdamW/backbone"]) for row in running.history(run) if "lr-AdamW/backbone" in row]
+    assert [rates[step] for step in (0, 4, 5, 9, 10, 14, 15, 19)] == pytest.approx(
+        [1e-30] * 4 + [5e-31] * 2 + [2.5e-31] * 2
+    )
+
+
 @pytest.mark.parametrize("share", [("data.batch_size=4",), ("data.tokens_per_batch=150",)], ids=["batches", "budget"])
 @pytest.mark.parametrize("task", TASKS)
 def test_tokens_are_counted_without_padding(task: str, share: tuple[str, ...], tmp_path: Path) -> None:

@@ -230,7 +230,8 @@ def _adapted(
 def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the optimiser's partial, and the rates that go into parameter groups."""
     node = plain(cfg.optimizer)
-    rates = {"lr": node["lr"], "weight_decay": node.get("weight_decay", 0.0), "head_lr": node.pop("head_lr", None)}
+    rates = {"lr": node["lr"], "weight_decay": node.get("weight_decay", 0.0)}
+    rates |= {rate: node.pop(rate, None) for rate in ("head_lr", "layer_decay")}
     if str(cfg.trainer.precision).endswith("mixed") and node.get("fused"):
         node["fused"] = False  # a fused step may unscale gradients itself, so Lightning refuses to clip them before
     return build(node, "optimizer"), rates

@@ -41,7 +41,7 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
     # The other ranks of a run inherit the variable from this process, which sets it below.
     wants_traceback = bool(os.environ.get("HYDRA_FULL_ERROR")) and machine.is_first_process()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and what is shown is decided here
-    OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
+    register_resolvers()
     _share_config_store()
     try:
         sys.argv[1:] = with_earlier_overrides(_named_options(sys.argv[1:]), must_have)
@@ -78,6 +78,12 @@ def _options_named(group: Path, option: str) -> list[str]:
         files = sorted(file for file in group.glob(f"{option}.yaml") if not file.name.startswith("_"))
         return [str(file.relative_to(group).with_suffix("")) for file in files] or [option]
     return [option]
+
+
+def register_resolvers() -> None:
+    """Let configuration files say ``${mode:f1}`` (min or max) and ``${times:10,${peft.lr}}``."""
+    OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
+    OmegaConf.register_new_resolver("times", lambda factor, number: factor * number, replace=True)
 
 
 def metric_mode(monitor: str) -> str:

@@ -12,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from lightune.errors import ConfigError, UserError, nearest
 
 _NOT_FOUND = (ImportError, AttributeError, ValueError, InstantiationException)
+# Packages that are not always there → the extra that brings them.
+_EXTRAS = {"pytorch_optimizer": "optimizers", "schedulefree": "optimizers", "bitsandbytes": "quant"}
 # What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are
 # callables too, and so are functions of our own that write files.
 _TRUSTED = re.compile(
@@ -19,6 +21,8 @@ _TRUSTED = re.compile(
     r"|lightune\.optim\.schedules\.[a-z]\w*"
     r"|lightune\.report\.wandb\.logger"
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"
+    r"|lightune\.optim\.muon\.muon|transformers\.optimization\.Adafactor"
+    r"|(pytorch_optimizer|schedulefree|bitsandbytes\.optim)\.[A-Z]\w+"
     r"|peft\.[A-Z]\w*Config"
     r"|torchmetrics(\.[a-z]\w*)*\.[A-Z]\w+"
     r"|lightning\.Trainer"
@@ -76,6 +80,7 @@ def _check_signature(content: Mapping[str, Any], path: str) -> None:
     try:
         found = hydra.utils.get_object(target)
     except _NOT_FOUND as error:
+        _refuse_missing_package(path, target, error)
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"{path}._target_={target}: it cannot be found ({reason})", "give a full dotted name"
@@ -90,6 +95,18 @@ def _check_signature(content: Mapping[str, Any], path: str) -> None:
         if not key.startswith("_") and key not in parameters:
             name = target.rpartition(".")[2]
             raise ConfigError(f"{path}.{key}: {name} takes no argument of that name", nearest(key, parameters))
+
+
+def _refuse_missing_package(path: str, target: str, error: BaseException | None) -> None:
+    """Say what to install, where a target cannot be imported because one of our extras is missing."""
+    while error is not None:
+        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in _EXTRAS:
+            raise ConfigError(
+                f"{path}: {target} needs the package {package}, which is not installed",
+                f"type pip install 'lightune[{_EXTRAS[package]}]'",
+            ) from error
+        error = error.__cause__ or error.__context__
 
 
 def refuse_untrusted(content: Any, trust: str | Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lightune.checkpoint import CARD, digest, saved_names
 from lightune.evaluation import Evaluation
@@ -22,7 +22,8 @@ _SCALE = 32  # a power of two: dividing by it and multiplying again changes no d
 class FineTuner(LightningModule):
     """Fine-tunes a model on a task.
 
-    The loss is a mean over the targets of the *global* batch: micro-batches give sums, and just before the optimiser
+    The loss is a mean over the targets of the *global* batch. Where a step has one micro-batch, its targets on all
+    ranks are counted before the backward pass; where it has several, these give sums, and just before the optimiser
     steps the gradients are divided by the number of targets that all micro-batches of all ranks had together.
 
     Args:
@@ -33,6 +34,7 @@ class FineTuner(LightningModule):
         lr: Learning rate.
         weight_decay: Weight decay of matrices and embeddings.
         head_lr: Learning rate of the head; or of what is new a multiple of `lr`, such as ``"10x"``; None means `lr`.
+        layer_decay: Rate of each layer as a share of that of the layer above it; None: all have the same.
         fresh: Names, in the model without adapters, of the parameters that are new.
         evaluations: Split name → its evaluation.
         card: Plain data that describes the run, written into every checkpoint.
@@ -51,6 +53,7 @@ class FineTuner(LightningModule):
         lr: float,
         weight_decay: float,
         head_lr: float | str | None = None,
+        layer_decay: float | None = None,
         fresh: Collection[str] | None = None,
         evaluations: Mapping[str, Evaluation] | None = None,
         card: Mapping[str, Any] | None = None,
@@ -61,7 +64,12 @@ class FineTuner(LightningModule):
         self.model = model
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.rates: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "head_lr": head_lr}
+        self.rates: dict[str, Any] = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "head_lr": head_lr,
+            "layer_decay": layer_decay,
+        }
         self.fresh = fresh
         self.evaluations = dict(evaluations or {})
         self.card = dict(card or {})
@@ -74,27 +82,60 @@ class FineTuner(LightningModule):
         self._step = torch.zeros(3, dtype=torch.float64)  # of the step in progress: loss, targets, tokens
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a micro-batch: a sum, on a scale that `on_before_optimizer_step` corrects."""
+        """Return the loss of a micro-batch: the step's mean, or a sum where the step's targets are not known yet."""
         output = self.task.step(self.model, batch)
         parts = [output.loss_sum.detach(), output.count, batch["attention_mask"].sum()]
         self._step = self._step.to(self.device) + torch.stack([part.double() for part in parts])
-        # The constant is taken out again below; it only keeps the sums of float16 gradients in range.
-        return output.loss_sum / _SCALE
+        if self._accumulates():
+            # The constant is taken out again below; it only keeps the sums of float16 gradients in range.
+            return output.loss_sum / _SCALE
+        self._step = self._over_ranks(self._step)
+        # DDP will divide by the ranks.
+        return output.loss_sum * (self._ranks() / self._targets()).to(output.loss_sum.dtype)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Turn summed gradients into those of the mean over the global batch, before they are clipped."""
-        step = self.trainer.strategy.reduce(self._step, reduce_op="sum") if self._ranks() > 1 else self._step
-        # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
-        factor = _SCALE * self.trainer.accumulate_grad_batches * self._ranks() / step[_TARGETS].clamp(min=1)
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
-        self.tokens = self.tokens + step[_TOKENS]
-        self.loss = (step[_LOSS] / step[_TARGETS].clamp(min=1)).float()
+        if self._accumulates():
+            self._step = self._over_ranks(self._step)
+            # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
+            factor = _SCALE * self.trainer.accumulate_grad_batches * self._ranks() / self._targets()
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+        self.tokens = self.tokens + self._step[_TOKENS]
+        self.loss = (self._step[_LOSS] / self._targets()).float()
         self.log("train/loss", self.loss, prog_bar=True)
         self._step = torch.zeros_like(self._step)
 
+    def _accumulates(self) -> bool:
+        return self.trainer.accumulate_grad_batches > 1
+
+    def _over_ranks(self, step: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(step, reduce_op="sum") if self._ranks() > 1 else step
+
+    def _targets(self) -> Tensor:
+        return self._step[_TARGETS].clamp(min=1)
+
     def _ranks(self) -> int:
         return self.trainer.world_size
+
+    def on_train_start(self) -> None:
+        """Let an optimiser that averages weights by itself put those in place that it trains."""
+        self._switch_optimizer("train")
+
+    def on_validation_model_eval(self) -> None:
+        """Turn to evaluation, the optimiser's averaged weights in place, and best.ckpt is written with them."""
+        super().on_validation_model_eval()
+        self._switch_optimizer("eval")
+
+    def on_validation_model_train(self) -> None:
+        """Turn back to training."""
+        super().on_validation_model_train()
+        self._switch_optimizer("train")
+
+    def _switch_optimizer(self, mode: str) -> None:
+        # Schedule-free optimisers (Defazio et al. 2024) have two sets of weights, and these two methods.
+        for optimizer in self.trainer.optimizers:
+            getattr(optimizer, mode, lambda: None)()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take in one batch of the validation split."""
@@ -110,6 +151,23 @@ class FineTuner(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics over the validation examples."""
         self._finish("val")
+        value = self.metrics.get(f"val/{self.task.monitor}")
+        if self.trainer.state.fn == "fit" and value is not None:
+            for plateau in self._plateaus():
+                plateau.step(value)
+
+    def _plateaus(self) -> list[ReduceLROnPlateau]:
+        schedules = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        return [schedule for schedule in schedules if isinstance(schedule, ReduceLROnPlateau)]
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
+        """Step a schedule over optimiser steps.
+
+        One that waits for a plateau is stepped when a validation has ended. Lightning would do so after checkpoints are
+        written, and a resumed run would have lost it.
+        """
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics over the tested examples."""
@@ -131,7 +189,11 @@ class FineTuner(LightningModule):
         # Lightning drops gradients after the next forward pass, which would need their memory.
         optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
         scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            # What waits for a plateau goes through `lr_scheduler_step`, as the others do.
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "reduce_on_plateau": False},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what was trained, and add the card."""

@@ -29,7 +29,7 @@ from transformers import (
 
 from lightune.errors import ConfigError
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of, head_parameters
+from lightune.models.architecture import architecture_of, head_parameters
 
 HEADS = {
     "AutoModelForQuestionAnswering": {"qa_outputs.weight", "qa_outputs.bias"},

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedTokenizerB
 
 from lightune.adapt.targets import fresh_modules
 from lightune.models import Backbone
-from lightune.models.backbone import architecture_of, head_parameters
+from lightune.models.architecture import architecture_of, head_parameters
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,7 @@ def test_every_trainable_parameter_sits_in_exactly_one_group(build: Any, head_lr
 def test_groups_of_a_bert_for_question_answering() -> None:
     groups = parameter_groups(bert(), lr=1e-4, weight_decay=0.01, head_lr=1e-3)
     assert [(group["name"], group["lr"], group["weight_decay"]) for group in groups] == [
+        ("embeddings", 1e-4, 0.01),
         ("backbone", 1e-4, 0.01),
         ("backbone/no_decay", 1e-4, 0.0),
         ("head", 1e-3, 0.01),
@@ -99,9 +100,10 @@ def test_groups_of_a_bert_for_question_answering() -> None:
     assert by_name["head/no_decay"] == ["qa_outputs.bias"]
     # 3 embeddings; in each of 2 layers query, key, value, 3 dense matrices. A bias for each matrix of a layer, and
     # weight and bias for the norm of the embeddings and the two of each layer.
-    assert len(by_name["backbone"]) == 3 + 2 * 6
+    assert len(by_name["embeddings"]) == 3
+    assert len(by_name["backbone"]) == 2 * 6
     assert len(by_name["backbone/no_decay"]) == 2 * 6 + 2 * (1 + 2 * 2)
-    assert "bert.embeddings.word_embeddings.weight" in by_name["backbone"]
+    assert "bert.embeddings.word_embeddings.weight" in by_name["embeddings"]
 
 
 @pytest.mark.parametrize(("head_lr", "rate"), [(None, 1e-3), (0.5, 0.5), ("10x", 1e-2), ("2.5x", 2.5e-3), ("1x", 1e-3)])
@@ -222,6 +224,42 @@ def test_optimiser_takes_the_groups_and_a_checkpoint_keeps_the_names(tmp_path: P
     ]
 
 
+def test_layers_below_learn_more_slowly() -> None:
+    groups = parameter_groups(bert(), lr=1.0, weight_decay=0.01, head_lr=10.0, layer_decay=0.5)
+    assert [(group["name"], group["lr"]) for group in groups] == [
+        ("embeddings", 0.25),
+        ("backbone/embeddings/no_decay", 0.25),  # their normalisation
+        ("backbone/layer.0", 0.5),
+        ("backbone/layer.0/no_decay", 0.5),
+        ("backbone/layer.1", 1.0),
+        ("backbone/layer.1/no_decay", 1.0),
+        ("head", 10.0),
+        ("head/no_decay", 10.0),
+    ]
+    by_name = names(groups)
+    assert all(".layer.0." in name for name in by_name["backbone/layer.0"])
+    assert by_name["backbone/embeddings/no_decay"] == [
+        "bert.embeddings.LayerNorm.weight",
+        "bert.embeddings.LayerNorm.bias",
+    ]
+
+
+@pytest.mark.parametrize("build", MODELS)
+def test_layer_decay_counts_each_stack_for_itself(build: Any) -> None:
+    groups = parameter_groups(build(), lr=1.0, weight_decay=0.0, layer_decay=0.1)
+    for group in groups:
+        rates = {"layer.0": 0.1, "layer.1": 1.0} if build is not t5 else {"layer.0": 1.0}
+        layer = next((layer for layer in rates if layer in group["name"]), None)
+        top = "embeddings" not in group["name"]
+        assert group["lr"] == pytest.approx(rates[layer] if layer else 1.0 if top else 0.1 if build is t5 else 0.01)
+
+
+def test_more_than_ten_layers_stand_in_their_order() -> None:
+    model = BertForQuestionAnswering(BertConfig(**TINY | {"num_hidden_layers": 12}))
+    found = [g["name"] for g in parameter_groups(model, 1.0, 0.1, layer_decay=0.9) if "layer" in g["name"]]
+    assert found == [f"backbone/layer.{i}{part}" for i in range(12) for part in ("", "/no_decay")]
+
+
 @pytest.mark.parametrize(
     ("numbers", "key"),
     [
@@ -230,6 +268,8 @@ def test_optimiser_takes_the_groups_and_a_checkpoint_keeps_the_names(tmp_path: P
         ({"weight_decay": -0.01}, "optimizer.weight_decay"),
         ({"head_lr": float("inf")}, "optimizer.head_lr"),
         ({"head_lr": 1e-3}, "optimizer.head_lr"),  # this model has no head
+        ({"layer_decay": 0.0}, "optimizer.layer_decay"),
+        ({"layer_decay": 1.1}, "optimizer.layer_decay"),
     ],
 )
 def test_numbers_that_cannot_be(numbers: dict[str, Any], key: str) -> None:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from lightune.adapt.merging import MergedEvaluation
 from lightune.adapt.targets import fresh_modules, target_modules
 from lightune.errors import ConfigError
-from lightune.models.backbone import head_parameters
+from lightune.models.architecture import head_parameters
 
 # Their head is as large as the vocabulary, and came with the weights.
 _LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")

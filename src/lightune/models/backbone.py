@@ -1,7 +1,6 @@
 """A backbone: where its files are, and how configuration, tokenizer and weights are read from them."""
 
 import importlib.util
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -14,11 +13,12 @@ import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from tokenizers import AddedToken, normalizers
-from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from lightune.errors import ConfigError, nearest
+from lightune.models.architecture import class_options, head_parameters, none_loaded
+from lightune.models.embeddings import make_room
 from lightune.models.gguf import converted
 from lightune.models.pairs import paired
 
@@ -154,7 +154,7 @@ class Backbone:
     def skeleton(self, auto_class: str, config: PretrainedConfig) -> PreTrainedModel:
         """Return the model without memory for its weights, to look at module names before anything is loaded."""
         with torch.device("meta"):
-            return self._auto(auto_class, config).from_config(config, **_options(auto_class, config))
+            return self._auto(auto_class, config).from_config(config, **class_options(auto_class, config))
 
     def load(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
         """Return the model with rows for new tokens, and the names of the parameters that its files did not hold.
@@ -171,23 +171,23 @@ class Backbone:
         """
         model, fresh = self._made(auto_class, config)
         if self.new_tokens:
-            _make_room(model, len(self.tokenizer()), self.new_ids())
+            make_room(model, len(self.tokenizer()), self.new_ids())
         return model, fresh
 
     def _made(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
-        auto, options = self._auto(auto_class, config), _options(auto_class, config)
+        auto, options = self._auto(auto_class, config), class_options(auto_class, config)
         if not self.pretrained:
             model = auto.from_config(config, **options)
             fresh = {name for name, _ in model.named_parameters()}
             return model, frozenset(fresh & head_parameters(model))
         model, info = self._loaded(auto, config, **options)
-        if _none_loaded(model, info):
+        if none_loaded(model, info):
             # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question
             # answering, `model` elsewhere); transformers then loads nothing, and goes on with random weights.
             mapping = {rf"^{name}\.": f"{model.base_model_prefix}." for name in _CAUSAL_PREFIXES}
             model, info = self._loaded(auto, config, key_mapping=mapping, **options)
             model.config.key_mapping = mapping  # whoever loads an adapter of this model needs it again
-        if _none_loaded(model, info):
+        if none_loaded(model, info):
             raise ConfigError(
                 f"model.path={self.path}: its files hold none of the weights of a {type(model).__name__}",
                 "choose another backbone, or type model.pretrained=false for random weights",
@@ -231,35 +231,6 @@ class Backbone:
         return auto
 
 
-def _make_room(model: Any, size: int, new: Sequence[int]) -> None:
-    """Give the embeddings, and a head over the vocabulary, a row for each new token: the mean of the others."""
-    means = [weight[[row for row in range(len(weight)) if row not in set(new)]].mean(0) for weight in _rows(model)]
-    try:
-        if size > len(_rows(model)[0]):
-            model.resize_token_embeddings(size, mean_resizing=False)
-    except NotImplementedError as error:
-        raise ConfigError(
-            f"model.new_tokens: the embeddings of {type(model).__name__} cannot be enlarged", "type model.new_tokens=[]"
-        ) from error
-    for weight, mean in zip(_rows(model), means, strict=True):
-        weight[list(new)] = mean
-
-
-def _rows(model: Any) -> list[Tensor]:
-    """Return the embeddings of a model, and the weights of its head over the vocabulary where it has one."""
-    modules = (model.get_input_embeddings(), model.get_output_embeddings())
-    return [module.weight.detach() for module in modules if module is not None]
-
-
-def architecture_of(config: PretrainedConfig) -> str:
-    """Return ``encoder``, ``decoder`` or ``encoder-decoder`` as a model's configuration tells."""
-    if config.is_encoder_decoder:
-        return "encoder-decoder"
-    causal = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    masked = transformers.models.auto.modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    return "decoder" if config.model_type in causal and config.model_type not in masked else "encoder"
-
-
 def _refuse_unknown(own: Mapping[str, Any], config: PretrainedConfig) -> None:
     for key in own:
         if not hasattr(config, key) and key not in _GENERATION_KEYS:
@@ -289,45 +260,6 @@ def _put_space_before_words(tokenizer: Any) -> None:
     before = backend.normalizer
     if before is None or not before.normalize_str("x").startswith(" "):  # one that was saved so has it already
         backend.normalizer = normalizers.Sequence([normalizers.Prepend(" "), *([before] if before else [])])
-
-
-def _none_loaded(model: PreTrainedModel, info: Mapping[str, Any]) -> bool:
-    backbone = {name for name, _ in model.named_parameters()} - head_parameters(model)
-    return backbone <= set(info["missing_keys"])
-
-
-def takes_no_pooler(auto_class: str, config: PretrainedConfig) -> bool:
-    """Return whether a model without a head has to be told to leave out its pooling layer.
-
-    Some encoders come with a layer on their first token. No task reads it, and what no loss reads cannot be trained.
-
-    Args:
-        auto_class: A transformers auto class.
-        config: Of the model.
-    """
-    if auto_class != "AutoModel":
-        return False
-    found: Any = transformers.AutoModel._model_mapping[type(config)]
-    kinds = found if isinstance(found, tuple) else (found,)
-    return all("add_pooling_layer" in inspect.signature(kind).parameters for kind in kinds)
-
-
-def _options(auto_class: str, config: PretrainedConfig) -> dict[str, Any]:
-    return {"add_pooling_layer": False} if takes_no_pooler(auto_class, config) else {}
-
-
-def head_parameters(model: PreTrainedModel) -> set[str]:
-    """Return the names of the parameters that a model has beside its backbone.
-
-    A model that has no part of the backbone's name is a backbone itself, all but what turns its states into words. A
-    head that shares the tensor of the embeddings is no parameter of its own.
-    """
-    names = {name for name, _ in model.named_parameters()}
-    if hasattr(model, model.base_model_prefix):
-        return {name for name in names if not name.startswith(f"{model.base_model_prefix}.")}
-    output = model.get_output_embeddings()
-    heads = [name for name, module in model.named_modules() if module is output and output is not None]
-    return {name for name in names if name.startswith(tuple(f"{head}." for head in heads))}
 
 
 def _reading(path: str, reader: Any, location: str, **options: Any) -> Any:

@@ -7,7 +7,7 @@ the Hugging Face Trainer. The head can have a learning rate of its own, or what 
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
@@ -16,6 +16,9 @@ from lightune.errors import ConfigError
 
 # What peft puts into the names of a model that it wraps, of layers that it adapts and of modules that it copies.
 _PEFTS_OWN = re.compile(r"^base_model\.model\.|(?<=\.)(base_layer|modules_to_save\.default)\.")
+_ADAPTED_TABLES = ("trainable_tokens", "lora_embedding")  # in names of what peft puts beside embeddings
+# What stands before a layer's number: `encoder.layer.3`, `layers.3`, `h.3`, `block.3`.
+_LAYER = re.compile(r"(.*?\.(?:layers?|h|blocks?))\.(\d+)\.")
 
 
 def parameter_groups(
@@ -24,6 +27,7 @@ def parameter_groups(
     weight_decay: float,
     head_lr: float | str | None = None,
     fresh: Collection[str] | None = None,
+    layer_decay: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups a torch optimiser takes; every trainable parameter sits in exactly one.
 
@@ -34,33 +38,88 @@ def parameter_groups(
         head_lr: Learning rate of the head, as `head_rate` takes it.
         fresh: Names, in the model without adapters, of the parameters that no file held. A multiple is for them: a head
             that came with the weights needs no other rate than the rest. None takes the head for new.
+        layer_decay: Rate of each layer as a share of that of the layer above it; the top layer has `lr`, see
+            `layer_factor`. None: all have the same.
 
     Returns:
-        Up to four groups named ``backbone``, ``backbone/no_decay``, ``head`` and ``head/no_decay``, empty ones left
-        out. Each holds ``params``, ``param_names`` (in the same order), ``name``, ``lr`` and ``weight_decay``.
+        Groups named ``embeddings``, ``backbone``, ``head``, those without weight decay ``backbone/no_decay``, and with
+        `layer_decay` ``backbone/layer.3``; empty ones are left out. Each holds ``params``, ``param_names`` (in the same
+        order), ``name``, ``lr`` and ``weight_decay``.
 
     Raises:
-        ConfigError: Nothing is trainable, a number is negative, or `head_lr` is a number and no head is trained.
+        ConfigError: Nothing is trainable, a number is out of range, or `head_lr` is a number and no head is trained.
     """
-    rates = {"backbone": lr, "head": head_rate(lr, head_lr)}
-    _check({"lr": lr, "weight_decay": weight_decay, "head_lr": rates["head"]})
+    rates = {"embeddings": lr, "backbone": lr, "head": head_rate(lr, head_lr)}
+    _check({"lr": lr, "weight_decay": weight_decay, "head_lr": rates["head"]}, layer_decay)
     head = _fresh_names(model, fresh) if fresh is not None and isinstance(head_lr, str) else head_names(model)
-    names = decay_names(model)
-    groups: list[dict[str, Any]] = [
-        {"params": [], "param_names": [], "name": part + suffix, "lr": rate, "weight_decay": decay}
-        for part, rate in rates.items()
-        for suffix, decay in (("", weight_decay), ("/no_decay", 0.0))
-    ]
-    by_name = {group["name"]: group for group in groups}
+    decayed, embedded, layers = decay_names(model), embedding_names(model), layer_counts(model)
+    groups: dict[str, dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            group = by_name[("head" if name in head else "backbone") + ("" if name in names else "/no_decay")]
-            group["params"].append(parameter)
-            group["param_names"].append(name)
-    filled = [group for group in groups if group["params"]]
+        if not parameter.requires_grad:
+            continue
+        part = "head" if name in head else "embeddings" if name in embedded else "backbone"
+        layer, factor = "", 1.0
+        if layer_decay is not None and part != "head":
+            layer, factor = layer_factor(name, layers, layer_decay, name in embedded)
+        suffix, decay = ("", weight_decay) if name in decayed else ("/no_decay", 0.0)
+        new: dict[str, Any] = {"params": [], "param_names": [], "lr": rates[part] * factor, "weight_decay": decay}
+        group = groups.setdefault(f"{part}{layer}{suffix}", new)
+        group["params"].append(parameter)
+        group["param_names"].append(name)
+    filled = [{**groups[name], "name": name} for name in sorted(groups, key=_order)]
     _refuse_useless(filled, head_lr)
     _assert_each_once(model, filled)
     return filled
+
+
+def _order(name: str) -> tuple[int, list[Any]]:
+    """Return the place of a group: embeddings, layers upwards, head; numbers in their order."""
+    part = name.partition("/")[0]
+    return ("embeddings", "backbone", "head").index(part), [
+        (int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", name)
+    ]
+
+
+def embedding_names(model: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that are tables of vectors: of tokens, places, or prompts.
+
+    A matrix of them is no map from states to states, and some optimisers treat it otherwise.
+    """
+    tables = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    owned = tuple(f"{table}." for table in tables)
+    return frozenset(
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith(owned) or any(adapter in name for adapter in _ADAPTED_TABLES)
+    )
+
+
+def layer_counts(model: nn.Module) -> dict[str, int]:
+    """Return the number of layers of each stack of a model, by what stands before their numbers in names."""
+    counts: dict[str, int] = {}
+    for name, _ in model.named_parameters():
+        if found := _LAYER.match(name):
+            counts[found[1]] = max(counts.get(found[1], 0), int(found[2]) + 1)
+    return counts
+
+
+def layer_factor(name: str, layers: Mapping[str, int], decay: float, embedded: bool = False) -> tuple[str, float]:
+    """Return the part of its group's name that tells a parameter's layer, and its rate as a share of the top layer's.
+
+    As in Zhang et al. 2021 (Revisiting few-sample BERT fine-tuning), section 5: 1 at the top, times `decay` for each
+    layer below, and for the embeddings once more than for the lowest. What lies in no layer has the rate of the top.
+
+    Args:
+        name: Of the parameter.
+        layers: What `layer_counts` returns.
+        decay: From 0 to 1.
+        embedded: Whether it belongs to the embeddings; their normalisation does by its name.
+    """
+    if found := _LAYER.match(name):
+        return f"/layer.{found[2]}", decay ** (layers[found[1]] - 1 - int(found[2]))
+    if embedded or "embed" in name:
+        return ("" if embedded else "/embeddings"), decay ** max(layers.values(), default=0)
+    return "", 1.0
 
 
 def head_rate(lr: float, head_lr: float | str | None) -> float:
@@ -116,10 +175,15 @@ def _is_norm(model: nn.Module, name: str) -> bool:
     return "norm" in type(owner).__name__.lower()
 
 
-def _check(numbers: dict[str, float]) -> None:
+def _check(numbers: dict[str, float], layer_decay: float | None) -> None:
     for key, value in numbers.items():
         if not (math.isfinite(value) and value >= 0):
             raise ConfigError(f"optimizer.{key} is {value}", f"give a number from 0 up, such as optimizer.{key}=1e-4")
+    if layer_decay is not None and not 0 < layer_decay <= 1:
+        raise ConfigError(
+            f"optimizer.layer_decay is {layer_decay}",
+            "give a share above 0 and up to 1, such as optimizer.layer_decay=0.9",
+        )
 
 
 def _refuse_useless(groups: list[dict[str, Any]], head_lr: float | str | None) -> None:

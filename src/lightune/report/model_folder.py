@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from lightune.models.backbone import takes_no_pooler
+from lightune.models.architecture import takes_no_pooler
 from lightune.tasks.base import Task
 
 _CARD = """---

@@ -13,7 +13,7 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.choice import accuracy, macro_accuracy, per_subject_table
 from lightune.metrics.qa import exact_match, f1
-from lightune.models.backbone import architecture_of
+from lightune.models.architecture import architecture_of
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.choices import LETTERS, NOTATIONS, ChoiceColumns, read_choices
 from lightune.tasks.likelihood import (

@@ -17,7 +17,7 @@ from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.regression import regression_metrics
 from lightune.metrics.retrieval import Found, retrieval_metrics
-from lightune.models.backbone import architecture_of
+from lightune.models.architecture import architecture_of
 from lightune.tasks.base import Batch, Output, Prediction, Task, model_inputs
 from lightune.tasks.columns import Columns, canonical, require_text
 from lightune.tasks.negatives import NOBODY, in_batch, of_batch, searched, stacked

@@ -1,0 +1,53 @@
+"""What may not be combined, or is missing, beside data and machine."""
+
+from collections.abc import Iterable, Iterator
+
+from omegaconf import DictConfig
+
+from lightune.errors import ConfigError
+
+_OFFLINE = {"encoder": "minilm", "decoder": "smollm2", "encoder-decoder": "minilm-seq2seq"}  # backbones by kind
+
+
+def architecture_error(task: str, takes: Iterable[str] | None, architecture: str | None) -> ConfigError | None:
+    """Return why a task cannot use an architecture; None where it can, or either side does not say."""
+    if takes is None or architecture is None or architecture in takes:
+        return None
+    article = "a" if architecture == "decoder" else "an"
+    examples = " or ".join(f"model={_OFFLINE[kind]} ({kind})" for kind in takes if kind in _OFFLINE)
+    return ConfigError(
+        f"task={task} does not work on {article} {architecture} model: it needs one of {', '.join(takes)}",
+        f"choose another backbone, e.g. {examples}",
+    )
+
+
+def _new_embeddings_are_trained(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.get("tokenizer") and not str(cfg.peft.get("_target_", "")).endswith(".Full"):
+        yield ConfigError(
+            "tokenizer=train: all embeddings start anew, and an adapter would leave them as they are",
+            "type peft=full",
+        )
+
+
+def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
+    error = architecture_error(cfg.task.name, cfg.task.get("architectures"), cfg.model.architecture)
+    if error:
+        yield error
+
+
+def _has_a_folder(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.run_dir is None and "checkpoint" not in cfg:
+        yield ConfigError("run_dir=null: a run needs a folder", "type run_dir=<folder>, or leave it out")
+
+
+def _resumes_nothing(cfg: DictConfig) -> Iterator[ConfigError]:
+    if "checkpoint" in cfg and cfg.resume is not None:
+        yield ConfigError(f"resume={cfg.resume}: an evaluation resumes nothing", "leave it out, or use train.py")
+
+
+def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.trainer.max_epochs in (None, -1) and cfg.trainer.max_steps == -1:
+        yield ConfigError("training would never end", "type trainer.max_epochs=3 or trainer.max_steps=1000")
+
+
+RULES = (_has_a_folder, _resumes_nothing, _ends_somewhere, _task_fits_model, _new_embeddings_are_trained)
