@@ -82,6 +82,39 @@ def test_it_is_written_between_steps_and_whenever_a_run_may_end(
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.parametrize(("minutes", "steps"), [(0.0, (1, 2, 3, 4, 5, 6, 7)), (60.0, (7,)), (None, (7,))])
+def test_it_is_written_by_the_clock(minutes: float | None, steps: tuple[int, ...], tmp_path: Path) -> None:
+    last = Recording(str(tmp_path), every_minutes=minutes)
+    trainer(tmp_path, last).fit(BoringModel())
+    assert last.steps == steps
+
+
+def test_the_clock_starts_anew_with_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step takes a minute here."""
+    last = Recording(str(tmp_path), every_minutes=3)
+    fit = trainer(tmp_path, last, limit_train_batches=10, limit_val_batches=0)
+    monkeypatch.setattr(time, "monotonic", lambda: 60.0 * fit.global_step)
+    fit.fit(BoringModel())
+    assert last.steps == (3, 6, 9, 10)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_best_is_written_once(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not links:
+
+        def refused(self: Path, target: Path) -> None:
+            raise OSError("no links here")
+
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    run = running.train(tmp_path / "run", "task=ner", "trainer.max_epochs=1")
+    best, last = (run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    assert best.samefile(last) is links
+    assert best.read_bytes() == last.read_bytes()
+    running.resume(run, "trainer.max_epochs=2")
+    assert checkpoint_card.read(last)["step"] == 10
+    assert {path.name for path in best.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize(("accumulate", "step", "saved"), [(1, 3, 4), (3, 1, 2)])
 def test_the_step_in_progress_is_finished_first(

@@ -23,6 +23,8 @@ RUN: list[tuple[float, str, Any]] = [
     (10, "on_train_start", FIT),
     (15, "on_validation_start", FIT),
     (18, "on_validation_end", FIT),
+    (20, "on_train_batch_start", FIT),
+    (22, "on_train_batch_start", FIT),
     (25, "on_validation_start", FIT),
     (29, "on_validation_end", FIT),
     (30, "on_train_end", FIT),
@@ -44,8 +46,8 @@ def go(watch: Stopwatch, events: list[tuple[float, str, Any]], monkeypatch: pyte
 
 def test_validation_is_not_counted_as_training(watch: Stopwatch, monkeypatch: pytest.MonkeyPatch) -> None:
     go(watch, RUN, monkeypatch)
-    # Training 10–15, 18–25, 29–30; validation 0–2, 15–18, 25–29; test 40–46.
-    assert watch.seconds == {"train": 5 + 7 + 1, "val": 2 + 3 + 4, "test": 6}
+    # Training 10–15, 20–25; validation 0–2, 15–18, 25–29; test 40–46. Checkpoints are written at 18–20 and from 29 on.
+    assert watch.seconds == {"train": 5 + 5, "val": 2 + 3 + 4, "test": 6}
 
 
 def test_a_validation_by_itself_starts_no_training(watch: Stopwatch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +60,7 @@ def test_a_validation_by_itself_starts_no_training(watch: Stopwatch, monkeypatch
     [
         (3, 12, {"train": 2, "val": 2, "test": 0}),  # in the middle of an epoch
         (4, 17, {"train": 5, "val": 4, "test": 0}),  # in the middle of a validation
-        (8, 35, {"train": 13, "val": 9, "test": 0}),  # between phases
+        (10, 35, {"train": 10, "val": 9, "test": 0}),  # between phases
     ],
 )
 def test_a_checkpoint_holds_the_phase_that_is_running(

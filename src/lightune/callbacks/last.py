@@ -1,19 +1,24 @@
 """The checkpoint from which a run is resumed, and the orderly end on Ctrl-C."""
 
+import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from lightune import machine, overrides
+from lightune.callbacks.best import BestCheckpoint
 from lightune.report import show
 from lightune.report.history import HistoryLogger
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WRITE, _STOP = 1, 2  # what a rank may wish after a step; the larger wins
 
 
 class LastCheckpoint(Checkpoint):
@@ -25,21 +30,26 @@ class LastCheckpoint(Checkpoint):
     On Ctrl-C or SIGTERM the step in progress is finished, and with it the validation that is due, the checkpoint is
     written, and the process ends with status 128 + the signal's number. A second Ctrl-C ends it at once.
 
+    Where a validation has just written ``best.ckpt``, ``last.ckpt`` becomes another name of the same file.
+
     Args:
         dirpath: Folder of ``last.ckpt``.
-        every_n_steps: Optimiser steps between two writes; None writes after validations only.
+        every_n_steps: Optimiser steps between two writes; None leaves it to the clock and to validations.
+        every_minutes: Minutes between two writes, at most; None leaves it to steps and to validations.
     """
 
-    def __init__(self, dirpath: str, every_n_steps: int | None = 200) -> None:
+    def __init__(self, dirpath: str, every_n_steps: int | None = None, every_minutes: float | None = 5.0) -> None:
         self.path = Path(dirpath) / "last.ckpt"
         self.every_n_steps = every_n_steps
+        self.every_minutes = every_minutes
         self._saved_step = 0
+        self._saved_at = 0.0
         self._signal = 0
         self._handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals."""
-        self._saved_step = trainer.global_step
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._handlers = {number: signal.signal(number, self._ask_to_stop) for number in _SIGNALS}
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
@@ -59,12 +69,18 @@ class LastCheckpoint(Checkpoint):
         assert fetcher is not None
         if trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
             return  # a run resumed from here would leave out the validation that follows, which writes when it is done
-        stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
-        if stopping or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
-            _log_step(trainer, everywhere=stopping)
+        # One rank's signal or clock is enough, and all have to do the same.
+        wish = torch.tensor(_STOP if self._signal else _WRITE if self._is_due(trainer.global_step) else 0)
+        wanted = int(trainer.strategy.reduce(wish.to(trainer.strategy.root_device), reduce_op="max"))
+        if wanted:
+            _log_step(trainer, everywhere=wanted == _STOP)
             self._save(trainer)
-        if stopping:
+        if wanted == _STOP:
             self._stop(trainer)
+
+    def _is_due(self, step: int) -> bool:
+        late = self.every_minutes is not None and time.monotonic() - self._saved_at >= 60 * self.every_minutes
+        return late or (self.every_n_steps is not None and step % self.every_n_steps == 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write after a validation that belongs to training."""
@@ -92,8 +108,14 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             if isinstance(logger, HistoryLogger):
                 logger.write()  # a run that is resumed goes on with what is in the file
-        trainer.save_checkpoint(self.path)
-        self._saved_step = trainer.global_step
+        best = _just_written(trainer)
+        if best is None:
+            trainer.save_checkpoint(self.path)
+        else:
+            if trainer.is_global_zero:
+                _link(best, self.path)
+            trainer.strategy.barrier("last.ckpt")
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:
@@ -101,6 +123,26 @@ class LastCheckpoint(Checkpoint):
             show.note(f"\nStopped at step {trainer.global_step}. Continue with:\n  {command}")
         # Only the first rank reports it: Lightning kills a job outright whose other ranks end with a status.
         sys.exit(128 + (self._signal or signal.SIGINT) if trainer.is_global_zero else 0)
+
+
+def _just_written(trainer: Trainer) -> Path | None:
+    """Return the best checkpoint, if it was written at this very step: all that a run goes on from is the same."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, BestCheckpoint) and callback._last_global_step_saved == trainer.global_step:
+            best = Path(callback.best_model_path)
+            return best if best.is_file() else None
+    return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file another name, or copy it where the file system has no links; the old target is there until then."""
+    unfinished = target.with_name(f".{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        unfinished.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, unfinished)
+    unfinished.replace(target)
 
 
 def _log_step(trainer: Trainer, everywhere: bool) -> None:

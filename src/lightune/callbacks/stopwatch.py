@@ -24,27 +24,30 @@ class Stopwatch(Callback):
         self._since[phase] = time.perf_counter()
 
     def _stop(self, phase: str) -> None:
-        self.seconds[phase] += time.perf_counter() - self._since.pop(phase)
+        if phase in self._since:
+            self.seconds[phase] += time.perf_counter() - self._since.pop(phase)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start."""
         self._start("train")
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Go on after a validation, and after what is written then."""
+        if "train" not in self._since:
+            self._start("train")
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop."""
+        """Stop, where no validation was the last thing."""
         self._stop("train")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Pause training, start validation."""
-        if trainer.state.fn == "fit" and "train" in self._since:
-            self._stop("train")
+        self._stop("train")
         self._start("val")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop validation, go on with training."""
+        """Stop validation."""
         self._stop("val")
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._start("train")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start."""
