@@ -254,6 +254,14 @@ def test_layer_decay_counts_each_stack_for_itself(build: Any) -> None:
         assert group["lr"] == pytest.approx(rates[layer] if layer else 1.0 if top else 0.1 if build is t5 else 0.01)
 
 
+def test_stacks_of_different_depths_have_rates_of_their_own() -> None:
+    config = T5Config(d_model=16, d_kv=8, d_ff=24, num_layers=3, num_decoder_layers=1, num_heads=2, vocab_size=40)
+    groups = parameter_groups(T5ForConditionalGeneration(config), lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    rates = {group["name"]: group["lr"] for group in groups}
+    assert [rates[f"backbone/encoder.block/layer.{i}"] for i in range(3)] == [0.25, 0.5, 1.0]
+    assert rates["backbone/decoder.block/layer.0"] == 1.0
+
+
 def test_more_than_ten_layers_stand_in_their_order() -> None:
     model = BertForQuestionAnswering(BertConfig(**TINY | {"num_hidden_layers": 12}))
     found = [g["name"] for g in parameter_groups(model, 1.0, 0.1, layer_decay=0.9) if "layer" in g["name"]]

@@ -61,23 +61,19 @@ def parameter_groups(
         layer, factor = "", 1.0
         if layer_decay is not None and part != "head":
             layer, factor = layer_factor(name, layers, layer_decay, name in embedded)
-        suffix, decay = ("", weight_decay) if name in decayed else ("/no_decay", 0.0)
-        new: dict[str, Any] = {"params": [], "param_names": [], "lr": rates[part] * factor, "weight_decay": decay}
-        group = groups.setdefault(f"{part}{layer}{suffix}", new)
+        tag, rate = f"{part}{layer}", rates[part] * factor
+        for suffix, decay in (("", weight_decay), ("/no_decay", 0.0)):  # side by side, whichever comes first
+            empty: dict[str, Any] = {"params": [], "param_names": [], "lr": rate, "weight_decay": decay}
+            groups.setdefault(f"{tag}{suffix}", empty)
+        group = groups[tag if name in decayed else f"{tag}/no_decay"]
         group["params"].append(parameter)
         group["param_names"].append(name)
-    filled = [{**groups[name], "name": name} for name in sorted(groups, key=_order)]
+    # The layers of a part stand in the model's order.
+    ordered = sorted(groups, key=lambda name: list(rates).index(name.partition("/")[0]))
+    filled = [{**groups[name], "name": name} for name in ordered if groups[name]["params"]]
     _refuse_useless(filled, head_lr)
     _assert_each_once(model, filled)
     return filled
-
-
-def _order(name: str) -> tuple[int, list[Any]]:
-    """Return the place of a group: embeddings, layers upwards, head; numbers in their order."""
-    part = name.partition("/")[0]
-    return ("embeddings", "backbone", "head").index(part), [
-        (int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", name)
-    ]
 
 
 def embedding_names(model: nn.Module) -> frozenset[str]:
@@ -116,7 +112,9 @@ def layer_factor(name: str, layers: Mapping[str, int], decay: float, embedded: b
         embedded: Whether it belongs to the embeddings; their normalisation does by its name.
     """
     if found := _LAYER.match(name):
-        return f"/layer.{found[2]}", decay ** (layers[found[1]] - 1 - int(found[2]))
+        stack, number = found.groups()
+        # Stacks of an encoder-decoder may have different numbers of layers.
+        return f"{f'/{stack}' if len(layers) > 1 else ''}/layer.{number}", decay ** (layers[stack] - 1 - int(number))
     if embedded or "embed" in name:
         return ("" if embedded else "/embeddings"), decay ** max(layers.values(), default=0)
     return "", 1.0
