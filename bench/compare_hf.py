@@ -15,13 +15,13 @@ process are taken here, for both alike, from the operating system.
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +43,35 @@ COSTS = {
 }
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+def job_parser(description: str, jobs: list[str], output: Path) -> argparse.ArgumentParser:
+    """Return a parser of what every script that runs jobs on data sets is told."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     data = os.environ.get("LIGHTUNE_DATA") or os.environ.get("DATA") or None
     parser.add_argument("--data", type=Path, default=data, help="the data folder")
-    parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
+    parser.add_argument("--jobs", nargs="+", choices=jobs, default=jobs)
+    parser.add_argument("--output", type=Path, default=output, help="JSON lines, one a run")
+    parser.add_argument("--table", action="store_true", help="print the table of what is finished and run nothing")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; without a table to print, data has to be there."""
+    options = parser.parse_args()
+    if options.data is None and not options.table:
+        parser.error("say where the data lies: --data FOLDER, or the variable LIGHTUNE_DATA")
+    return options
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = job_parser(__doc__ or "", list(JOBS), Path("runs/compare_hf.jsonl"))
     parser.add_argument("--peft", nargs="+", choices=["lora", "full"], default=["lora", "full"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--epochs", type=int, help="instead of the job's own number, for a quick look")
     parser.add_argument("--steps", type=int, help="train one epoch of so many steps: what is compared is evaluation")
     parser.add_argument("--eval-batch-size", type=int, default=32)
-    parser.add_argument("--output", type=Path, default=Path("runs/compare_hf.jsonl"), help="JSON lines, one a run")
-    parser.add_argument("--table", action="store_true", help="print the table of what is finished and run nothing")
-    options = parser.parse_args()
-    if options.data is None and not options.table:
-        parser.error("say where the data lies: --data FOLDER, or the variable LIGHTUNE_DATA")
-    return options
+    return parsed(parser)
 
 
 def finished(path: Path) -> list[Row]:
@@ -130,19 +141,32 @@ def run_all(options: argparse.Namespace) -> int:
         for side in options.sides:
             if any(run.identity(side).items() <= row.items() for row in finished(options.output)):
                 continue
-            print(f"{run.job} {run.peft} seed {run.seed}: {side} …", file=sys.stderr, flush=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{run.job}-{run.peft}-{side}-"))
-            try:
-                row = run_side(side, run, options, folder)
-            except RuntimeError as error:
-                failures += 1
-                print(error, file=sys.stderr)
-                continue
-            finally:
-                shutil.rmtree(folder)
-            with options.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            name = f"{run.job} {run.peft} seed {run.seed}: {side}"
+            failures += not kept(name, partial(run_side, side, run, options), options.output)
     return failures
+
+
+def kept(name: str, work: Callable[[Path], Row], output: Path) -> bool:
+    """Do one piece of work in a folder that is removed afterwards, and append its row to the output.
+
+    Returns:
+        Whether it succeeded; if not, why is printed.
+    """
+    print(f"{name} …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix=f"{name.split()[0]}-") as folder:
+        try:
+            row = work(Path(folder))
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return False
+    with output.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    return True
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """Return a table of cells; the first line is its head."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -170,7 +194,7 @@ def table_rows(run: Run, rows: list[Row]) -> Iterator[list[str]]:
 
 def table(options: argparse.Namespace) -> str:
     """Return one Markdown table over the finished runs: costs as medians, quality as mean ± deviation over seeds."""
-    lines = [["job", "peft", "measure", "lightune", "HF Trainer", "difference or ratio"], ["---"] * 6]
+    lines = [["job", "peft", "measure", "lightune", "HF Trainer", "difference or ratio"]]
     asked = list(wanted(options))
     for job, peft in dict.fromkeys((run.job, run.peft) for run in asked):
         runs = [run for run in asked if (run.job, run.peft) == (job, peft)]
@@ -178,7 +202,7 @@ def table(options: argparse.Namespace) -> str:
         rows = [row for row in finished(options.output) if any(key <= row.items() for key in keys)]
         if {row["side"] for row in rows} == set(SIDES):
             lines.extend(table_rows(runs[0], rows))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(lines)
 
 
 def main() -> None:

@@ -8,37 +8,20 @@ Finished jobs are kept in ``--output``, one JSON line each, and are not run agai
 runs nothing. The variables LIGHTUNE_DATA and DATA may name the folder too.
 """
 
-import argparse
 import json
-import os
 import shlex
-import shutil
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
 import yaml
 
-from compare_hf import finished, measured
+from compare_hf import Row, finished, job_parser, kept, markdown, measured, parsed
 from hf_jobs import ROOT
 
 JOBS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "bench" / "real_data.yaml").read_text(encoding="utf-8"))
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    data = os.environ.get("LIGHTUNE_DATA") or os.environ.get("DATA") or None
-    parser.add_argument("--data", type=Path, default=data, help="the data folder")
-    parser.add_argument("--jobs", nargs="+", choices=list(JOBS), default=list(JOBS))
-    parser.add_argument("--output", type=Path, default=Path("runs/real_data.jsonl"), help="JSON lines, one a job")
-    parser.add_argument("--table", action="store_true", help="print the table of what is finished and run nothing")
-    options = parser.parse_args()
-    if options.data is None and not options.table:
-        parser.error("say where the data lies: --data FOLDER, or the variable LIGHTUNE_DATA")
-    return options
 
 
 def write_documentation(path: Path) -> None:
@@ -47,7 +30,7 @@ def write_documentation(path: Path) -> None:
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def run(name: str, data: Path, folder: Path) -> dict[str, Any]:
+def run(name: str, data: Path, folder: Path) -> Row:
     """Run one job and return its row: what was typed, the process's seconds and memory, and the run's numbers.
 
     Raises:
@@ -61,39 +44,26 @@ def run(name: str, data: Path, folder: Path) -> dict[str, Any]:
     return {"job": name, "typed": JOBS[name]["typed"], **process, **numbers}
 
 
-def table(rows: list[dict[str, Any]], jobs: list[str]) -> str:
+def table(rows: list[Row], jobs: list[str]) -> str:
     """Return one Markdown table over the finished jobs."""
-    lines = [["job", "test", "trained, of parameters", "minutes", "memory, MiB"], ["---"] * 5]
+    lines = [["job", "test", "trained, of parameters", "minutes", "memory, MiB"]]
     for row in (row for job in jobs for row in rows if row["job"] == job):
         quality = ", ".join(f"{name} {row[f'test/{name}']:.3f}" for name in JOBS[row["job"]]["metrics"])
         parameters = f"{row['params/trainable']:,} of {row['params/total']:,}"
         costs = [f"{row['process/wall_s'] / 60:.1f}", f"{row['process/peak_rss_mb']:,.0f}"]
         lines.append([row["job"], quality, parameters, *costs])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(lines)
 
 
 def main() -> None:
     """Run and print; exit with status 1 if a job failed."""
-    options = parse_arguments()
+    options = parsed(job_parser(__doc__ or "", list(JOBS), Path("runs/real_data.jsonl")))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["job"], row["typed"]) for row in finished(options.output)}
     wanted = [] if options.table else [job for job in options.jobs if (job, JOBS[job]["typed"]) not in done]
-    failures = 0
-    for job in wanted:
-        print(f"{job} …", file=sys.stderr, flush=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{job}-"))
-        try:
-            row = run(job, options.data, folder)
-        except RuntimeError as error:
-            failures += 1
-            print(error, file=sys.stderr)
-            continue
-        finally:
-            shutil.rmtree(folder)
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    succeeded = [kept(job, partial(run, job, options.data), options.output) for job in wanted]
     print(table(finished(options.output), options.jobs))
-    sys.exit(1 if failures else 0)
+    sys.exit(0 if all(succeeded) else 1)
 
 
 if __name__ == "__main__":

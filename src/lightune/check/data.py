@@ -6,12 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lightune.check.numbers import is_number
 from lightune.data import filters
 from lightune.data.augmentation import Augmentation
 from lightune.errors import ConfigError, nearest
 from lightune.instantiate import plain
 from lightune.keys import SPLITS
+from lightune.numbers import is_number
 
 
 def _balanced_batches(cfg: DictConfig) -> Iterator[ConfigError]:

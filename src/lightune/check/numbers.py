@@ -8,17 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightune.errors import ConfigError
 from lightune.keys import SPLITS
-
-
-def is_whole(value: Any) -> bool:
-    """Return whether a value is a whole number; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
+from lightune.numbers import is_number, is_whole
 
 # What a number has to be, in words; the test; one that passes.
 _Expected = tuple[str, Callable[[Any], bool], object]

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
+from lightune.numbers import is_number
 
 EXAMPLE = "'data.augment={copies: 1, delete: 0.1, swap: 0.1}'"
 
@@ -74,8 +75,7 @@ class Augmentation:
         for name, value in settings.items():
             if name not in known:
                 raise ConfigError(f"data.augment.{name}: there is no such setting", nearest(name, known))
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if name not in ("thesaurus", "back_translation") and not is_number:
+            if name not in ("thesaurus", "back_translation") and not is_number(value):
                 raise ConfigError(f"data.augment.{name}={value}: expected a number", f"type {EXAMPLE}")
         return cls(**settings)
 

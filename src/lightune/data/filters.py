@@ -6,6 +6,7 @@ from typing import Any
 
 from lightune.data.table import Table
 from lightune.errors import ConfigError, DataError, nearest
+from lightune.numbers import is_number
 
 Condition = Callable[[Any], bool]
 
@@ -44,7 +45,7 @@ def _conditions(column: str, wanted: Any) -> list[Condition]:
         place = f"data.filter.{column}.{name}"
         if name not in CONDITIONS:
             raise ConfigError(f"{place}: there is no such condition", nearest(name, CONDITIONS))
-        if name.startswith(("min", "max")) and (isinstance(argument, bool) or not isinstance(argument, int | float)):
+        if name.startswith(("min", "max")) and not is_number(argument):
             raise ConfigError(f"{place}={argument}: expected a number", f"type for instance {place}=5")
         if name == "matches":
             _check_pattern(place, argument)

@@ -22,6 +22,7 @@ from transformers.optimization import (
 )
 
 from lightune.errors import ConfigError
+from lightune.numbers import is_number, is_whole
 
 
 def linear(optimizer: Optimizer, *, total_steps: float, warmup: float = 0) -> LambdaLR:
@@ -59,7 +60,7 @@ def cosine_with_restarts(optimizer: Optimizer, *, total_steps: float, warmup: fl
         cycles: How often it falls; all take as long.
     """
     steps = _known(total_steps)
-    if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
+    if not is_whole(cycles) or cycles < 1:
         raise ConfigError(
             f"scheduler.cycles={cycles}: expected a whole number of at least 1", "type scheduler.cycles=3"
         )
@@ -241,7 +242,7 @@ def _decaying(optimizer: Optimizer, total_steps: float, warmup: float, curve: Ca
 
 
 def _share(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ConfigError(
             f"scheduler.{name}={value}: expected a share of the peak, from 0 to 1",
             f"type for instance scheduler.{name}=0.1",
@@ -266,7 +267,7 @@ def warmup_steps(total_steps: float, warmup: float, name: str = "warmup") -> int
         ConfigError: The warm-up is negative, a share of 1 or more, longer than the run, or a share of a run
             without an end.
     """
-    if isinstance(warmup, bool) or not isinstance(warmup, int | float) or not warmup >= 0:
+    if not is_number(warmup) or not warmup >= 0:
         raise _bad_length(name, f"{warmup!r} is neither a number of steps nor a share of the run")
     if isinstance(warmup, float):
         if warmup >= 1:

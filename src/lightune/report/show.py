@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lightune.numbers import is_number
+
 _CONSOLE = Console(soft_wrap=False, highlight=False)
 
 
@@ -13,15 +15,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     """Print a table; the first column is text, numbers are set to the right."""
     shown = Table(title=title, title_justify="left", title_style="bold")
     numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
-    for name, is_number in zip(columns, numeric, strict=True):
-        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for name, to_the_right in zip(columns, numeric, strict=True):
+        shown.add_column(name, justify="right" if to_the_right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*map(_text, row))
     _CONSOLE.print(shown)
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 

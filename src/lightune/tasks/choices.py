@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
+from lightune.numbers import is_whole
 from lightune.tasks.columns import Columns, canonical
 
 ChoiceColumns = Mapping[str, str | Sequence[str] | None]
@@ -182,7 +183,7 @@ def meanings(answer: Any, choices: Sequence[str], first: int = 0) -> dict[str, i
         Notation (``index``, ``letter``, ``text``) → index from 0, for each notation in which it is one of the choices.
         A text that several choices share means the first of them.
     """
-    if isinstance(answer, int) and not isinstance(answer, bool):
+    if is_whole(answer):
         candidates = {"index": answer - first}
     elif isinstance(answer, str):
         text = answer.strip()

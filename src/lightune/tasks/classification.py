@@ -13,6 +13,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
 from lightune.metrics.classification import binary_metrics, classification_metrics, confusion, per_class_table
+from lightune.numbers import is_number
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.columns import Columns
 from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
@@ -212,7 +213,7 @@ def label_weights(
     for label, factor in wanted.items():
         if str(label) not in labels:
             raise ConfigError(f"task.class_weights: there is no label {str(label)!r}", nearest(str(label), labels))
-        if not isinstance(factor, (int, float)) or isinstance(factor, bool) or factor <= 0:
+        if not is_number(factor) or factor <= 0:
             raise ConfigError(f"task.class_weights.{label}={factor}: expected a number above 0", "type 2.0, say")
     named = {str(label): float(factor) for label, factor in wanted.items()}
     return {label: named.get(label, 1.0) for label in labels}

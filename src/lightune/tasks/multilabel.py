@@ -14,6 +14,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.metrics.multilabel import Indicators, multilabel_metrics, per_label_table
+from lightune.numbers import is_number
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.columns import Columns
 from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
@@ -55,7 +56,7 @@ class MultiLabelClassification(Task):
     def __post_init__(self) -> None:
         """Refuse a threshold that is no probability."""
         value = self.threshold
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1):
+        if value is not None and not (is_number(value) and 0 <= value < 1):
             raise ConfigError(f"task.threshold={value}: expected null or a number from 0 to 1", "type for instance 0.5")
 
     def read(self, table: Table) -> Table:

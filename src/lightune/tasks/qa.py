@@ -13,6 +13,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
 from lightune.metrics.qa import exact_match, f1, no_answer_metrics, worded
+from lightune.numbers import is_number
 from lightune.tasks.answers import read_answers
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.columns import Columns, canonical, require_text
@@ -69,7 +70,7 @@ class QuestionAnswering(Task):
         value = self.no_answer_threshold
         if value is None:
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             raise ConfigError(
                 f"task.no_answer_threshold={value}: expected null or a number", "type for instance 0, or leave it out"
             )
