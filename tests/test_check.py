@@ -230,7 +230,7 @@ def test_a_task_of_ones_own_is_not_restricted() -> None:
 
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize(
-    "choice", ["trainer=gpu", "precision=16-mixed", "trainer.precision=16-true", "optimizer=adamw_8bit"]
+    "choice", ["trainer=gpu", "precision=16-mixed", "trainer.precision=16-true", "optimizer=paged_adamw_8bit"]
 )
 def test_what_needs_a_gpu(choice: str, gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "has_gpu", lambda: gpu)

@@ -49,14 +49,14 @@ def _searched(place: Path) -> str:
     return f"hydra.searchpath=[file://{place}/conf]"
 
 
-@pytest.mark.parametrize("typed", ["model=electra-small", "peft=dora", "peft=loha"])
+@pytest.mark.parametrize("typed", ["model=electra-small", "peft=dora_wide", "peft=loha_small"])
 def test_new_options_compose(typed: str, place: Path) -> None:
     outcome = command.run("train", [typed, _searched(place), "--cfg", "job", "--resolve"], place)
     assert outcome.status == 0, outcome.err
     assert yaml.safe_load(outcome.out)
 
 
-@pytest.mark.parametrize("method", ["dora", "loha"])
+@pytest.mark.parametrize("method", ["dora_wide", "loha_small"])
 def test_new_methods_train(method: str, place: Path) -> None:
     running.train(place / "run", "task=classification", f"peft={method}", _searched(place), "trainer.max_epochs=1")
 

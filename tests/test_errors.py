@@ -72,9 +72,7 @@ KEYS = {
     "unknown experiment": Case("experiment=exmple", ("experiment=exmple", "did you mean 'example'?")),
     "unknown debug preset": Case("debug=fast_run", ("debug=fast_run", "did you mean 'fast_dev_run'?")),
     "unknown group": Case("taks=qa", ("taks: there is no such key", "did you mean 'task'")),
-    "group that is not there": Case(
-        "quantization=nf4", ("quantization: there is no such key", "there is: callbacks, ")
-    ),
+    "group that is not there": Case("vehicle=car", ("vehicle: there is no such key", "there is: callbacks, ")),
     "reference to nothing": Case("data=files 'data.train=${nope}'", ("data.source.train: ", "'nope' not found")),
     "group without options": Case("callbacks=null", ("a config group takes the name of an option", "callbacks=none")),
     "unknown callback": Case("callbacks.bst=null", ("callbacks.bst: there is no such key", "'best'")),

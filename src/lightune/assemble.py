@@ -15,11 +15,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune import machine, preflight
-from lightune.adapt import Adaptation
+from lightune.adapt import Adaptation, Training
 from lightune.callbacks import RandomState, Stopwatch
 from lightune.checkpoint import AtomicCheckpointIO
 from lightune.data.encoding import EncodedSplit, encode
@@ -86,6 +86,8 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         UserError: The first thing that is wrong with data, model or their combination.
     """
     backbone: Backbone = build(cfg.model, "model", cache=Path(cfg.paths.cache))
+    if cfg.get("quantization"):
+        backbone = replace(backbone, quantization=build(cfg.quantization, "quantization"))
     adaptation: Adaptation = build(cfg.peft, "peft")
     optimizer, rates = _optimizer(cfg)
     scheduler = build(cfg.scheduler, "scheduler")
@@ -101,20 +103,25 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
-    longest = min(cfg.data.max_length, _positions(config))
+    longest = min(cfg.data.max_length, _positions(config) - adaptation.virtual_tokens)
     cache = Path(cfg.paths.cache).expanduser()
     splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in examples.tables.items()}
     stream = _stream(cfg, task, examples.rows, tokenizer, longest) if examples.rows else None
     data = _data(cfg, task, splits, stream, tokenizer, longest)
-    if "train" in need:
-        preflight.check_schedule(optimizer, scheduler, preflight.planned_steps(trainer, data)[1])
-    model, fresh = _adapted(cfg, task, backbone, adaptation, config)
+    steps = preflight.planned_steps(trainer, data)[1] if "train" in need else None
+    if steps is not None:
+        preflight.check_schedule(optimizer, scheduler, steps)
+    device = trainer.strategy.root_device
+    training = None if steps is None else _training(task, data, int(steps), device)
+    model, fresh = _adapted(cfg, task, backbone, adaptation, config, training, device)
     module = FineTuner(
         task,
         model,
         optimizer,
         scheduler,
         **rates,
+        multiples=adaptation.multiples,
+        penalty=adaptation.penalty,
         fresh=fresh,
         evaluations={
             split: Evaluation(task, encoded, split == "val" and "train" in need, split in examples.labelled)
@@ -218,13 +225,29 @@ def _strata(data: DictConfig, task: Task, split: EncodedSplit) -> dict[str, Any]
 
 
 def _adapted(
-    cfg: DictConfig, task: Task, backbone: Backbone, adaptation: Adaptation, config: PretrainedConfig
+    cfg: DictConfig,
+    task: Task,
+    backbone: Backbone,
+    adaptation: Adaptation,
+    config: PretrainedConfig,
+    training: Training | None,
+    device: torch.device,
 ) -> tuple[nn.Module, frozenset[str]]:
     torch.manual_seed(cfg.seed)  # the head is drawn here; nothing before it may change the draw
-    model, fresh = backbone.load(task.auto_class, config)
+    model, fresh = backbone.load(task.auto_class, config, device)
     task.initialize({name: parameter for name, parameter in model.named_parameters() if name in fresh})
     # Files give a model in evaluation mode, and Lightning would train it in the mode that it finds: without dropout.
-    return adaptation.apply(model, fresh, task.peft_type, backbone.new_ids()).train(), fresh
+    return adaptation.apply(model, fresh, task.peft_type, backbone.new_ids(), training).train(), fresh
+
+
+def _training(task: Task, data: DataModule, steps: int, device: torch.device) -> Training:
+    """Return what a method may know of the run."""
+
+    def loss(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        output = task.step(model, batch)
+        return output.loss_sum / output.count.clamp(min=1)
+
+    return Training(steps, data.samples, loss, device)
 
 
 def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 A checkpoint is Lightning's dictionary of tensors and plain data, loadable with ``weights_only=True``, plus the card
 that `checkpoint_card` describes. Its ``state_dict`` holds what cannot be had again elsewhere: every trained
-parameter, and all of the model where its weights did not come from files. Frozen pretrained weights are named by the
-configuration and recognised by a digest.
+parameter, whatever adapters brought, pretrained weights that a method changed at its start, and all of the model where
+its weights did not come from files. Frozen pretrained weights are named by the configuration and recognised by a
+digest.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from lightune import checkpoint_card
 from lightune.errors import CheckpointError
+from lightune.models.adapted import adapter_tensors, changed_weights
+from lightune.models.quantization import quantized_parameters
 
 CARD = "lightune"
 _SAMPLES = 16  # values of each frozen tensor that enter the digest: enough to tell models apart, quick for large ones
@@ -68,19 +71,28 @@ def saved_names(model: nn.Module, everything: bool) -> set[str]:
     """
     if everything:
         return set(model.state_dict())
-    return {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+    trained = {name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad}
+    return trained | adapter_tensors(model) | changed_weights(model)
 
 
 def digest(model: nn.Module) -> str:
-    """Return a short hash of the frozen parameters, by a few values of each; "" where none is frozen."""
+    """Return a short hash of the pretrained parameters that stay as they were; "" where there is none.
+
+    A few values of each are looked at.
+    """
     sha = hashlib.sha256()
-    frozen = [(name, p) for name, p in sorted(model.named_parameters()) if not p.requires_grad]
+    saved = saved_names(model, everything=False)
+    frozen = [(name, p) for name, p in sorted(model.named_parameters()) if name not in saved]
+    # Quantised weights are told by their names alone: processors differ in how they round.
+    quantized = quantized_parameters(model)
     for name, parameter in frozen:
+        sha.update(name.encode())
+        if name in quantized:
+            continue
         flat = parameter.detach().flatten()
         picked = flat[:: max(flat.numel() // _SAMPLES, 1)][: _SAMPLES + 1]
-        sha.update(name.encode())
-        # Rounded, because a weight may have gone through bfloat16 on its way.
-        sha.update(picked.to("cpu", torch.bfloat16).float().numpy().tobytes())
+        # Rounded, because a weight may have gone through bfloat16 on its way; by the CPU, whichever processor holds it.
+        sha.update(picked.cpu().bfloat16().float().numpy().tobytes())
     return sha.hexdigest()[:16] if frozen else ""
 
 

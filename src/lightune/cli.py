@@ -81,14 +81,20 @@ def _options_named(group: Path, option: str) -> list[str]:
 
 
 def register_resolvers() -> None:
-    """Let configuration files say ``${mode:f1}`` (min or max) and ``${times:10,${peft.lr}}``."""
+    """Let configuration files say ``${mode:f1}`` (min or max) and ``${times:10,${peft.lr}}`` and the like."""
     OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, number: factor * number, replace=True)
+    OmegaConf.register_new_resolver("computed_in", computing_dtype, replace=True)
 
 
 def metric_mode(monitor: str) -> str:
     """Return ``min`` for a loss, an error or a perplexity, ``max`` for every other metric."""
     return "min" if _SMALL_IS_GOOD & set(re.findall(r"[a-z0-9]+", monitor)) else "max"
+
+
+def computing_dtype(precision: str | int) -> str:
+    """Return torch's name of the type that matrix products are computed in, for a precision as Lightning names it."""
+    return {"bf16": "bfloat16", "16": "float16", "64": "float64"}.get(str(precision).split("-")[0], "float32")
 
 
 def _share_config_store() -> None:

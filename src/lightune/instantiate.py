@@ -13,7 +13,7 @@ from lightune.errors import ConfigError, UserError, nearest
 
 _NOT_FOUND = (ImportError, AttributeError, ValueError, InstantiationException)
 # Packages that are not always there → the extra that brings them.
-_EXTRAS = {"pytorch_optimizer": "optimizers", "schedulefree": "optimizers", "bitsandbytes": "quant"}
+_EXTRAS = {"pytorch_optimizer": "optimizers", "schedulefree": "optimizers", "bitsandbytes": "quant", "torchao": "quant"}
 # What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are
 # callables too, and so are functions of our own that write files.
 _TRUSTED = re.compile(
@@ -23,7 +23,7 @@ _TRUSTED = re.compile(
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"
     r"|lightune\.optim\.muon\.muon|transformers\.optimization\.Adafactor"
     r"|(pytorch_optimizer|schedulefree|bitsandbytes\.optim)\.[A-Z]\w+"
-    r"|peft\.[A-Z]\w*Config"
+    r"|peft\.[A-Z]\w*Config|transformers\.BitsAndBytesConfig|lightune\.models\.quantization\.torchao"
     r"|torchmetrics(\.[a-z]\w*)*\.[A-Z]\w+"
     r"|lightning\.Trainer"
     r"|lightning\.pytorch\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w+"

@@ -12,8 +12,8 @@ SPLITS = ("train", "val", "test")
 # What is read of each place whose node is not the argument list of a class: those are compared with its signature.
 KEYS = {
     "": frozenset(
-        "paths task data model tokenizer peft optimizer scheduler trainer callbacks logger name headline run_dir seed "
-        "resume trust checkpoint split".split()
+        "paths task data model tokenizer quantization peft optimizer scheduler trainer callbacks logger name headline "
+        "run_dir seed resume trust checkpoint split".split()
     ),
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(

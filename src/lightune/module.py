@@ -35,6 +35,8 @@ class FineTuner(LightningModule):
         weight_decay: Weight decay of matrices and embeddings.
         head_lr: Learning rate of the head; or of what is new a multiple of `lr`, such as ``"10x"``; None means `lr`.
         layer_decay: Rate of each layer as a share of that of the layer above it; None: all have the same.
+        multiples: Part of a parameter's name → what its rate is multiplied by.
+        penalty: Model → what is added to the mean loss of a step that is trained on; not to the loss that is logged.
         fresh: Names, in the model without adapters, of the parameters that are new.
         evaluations: Split name → its evaluation.
         card: Plain data that describes the run, written into every checkpoint.
@@ -54,6 +56,8 @@ class FineTuner(LightningModule):
         weight_decay: float,
         head_lr: float | str | None = None,
         layer_decay: float | None = None,
+        multiples: Mapping[str, float] | None = None,
+        penalty: Callable[[nn.Module], Tensor] | None = None,
         fresh: Collection[str] | None = None,
         evaluations: Mapping[str, Evaluation] | None = None,
         card: Mapping[str, Any] | None = None,
@@ -69,7 +73,9 @@ class FineTuner(LightningModule):
             "weight_decay": weight_decay,
             "head_lr": head_lr,
             "layer_decay": layer_decay,
+            "multiples": multiples,
         }
+        self.penalty = penalty
         self.fresh = fresh
         self.evaluations = dict(evaluations or {})
         self.card = dict(card or {})
@@ -86,12 +92,14 @@ class FineTuner(LightningModule):
         output = self.task.step(self.model, batch)
         parts = [output.loss_sum.detach(), output.count, batch["attention_mask"].sum()]
         self._step = self._step.to(self.device) + torch.stack([part.double() for part in parts])
+        # Once for each target, so that it counts once in the mean over all of them.
+        loss = output.loss_sum + (self.penalty(self.model) * output.count if self.penalty else 0)
         if self._accumulates():
             # The constant is taken out again below; it only keeps the sums of float16 gradients in range.
-            return output.loss_sum / _SCALE
+            return loss / _SCALE
         self._step = self._over_ranks(self._step)
         # DDP will divide by the ranks.
-        return output.loss_sum * (self._ranks() / self._targets()).to(output.loss_sum.dtype)
+        return loss * (self._ranks() / self._targets()).to(loss.dtype)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Turn summed gradients into those of the mean over the global batch, before they are clipped."""
@@ -121,6 +129,10 @@ class FineTuner(LightningModule):
     def on_train_start(self) -> None:
         """Let an optimiser that averages weights by itself put those in place that it trains."""
         self._switch_optimizer("train")
+        for optimizer in self.trainer.optimizers:
+            # Lightning drops gradients after the next forward pass, which would need their memory. Callbacks that look
+            # at them after a step have registered their hooks before.
+            optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
 
     def on_validation_model_eval(self) -> None:
         """Turn to evaluation, the optimiser's averaged weights in place, and best.ckpt is written with them."""
@@ -186,8 +198,6 @@ class FineTuner(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""
         optimizer = self.optimizer(parameter_groups(self.model, **self.rates, fresh=self.fresh))
-        # Lightning drops gradients after the next forward pass, which would need their memory.
-        optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
         scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
         return {
             "optimizer": optimizer,

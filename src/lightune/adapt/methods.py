@@ -6,28 +6,54 @@ from typing import Any, Protocol
 
 from lightning.pytorch.callbacks import Callback
 from peft import PeftConfig, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lightune.adapt.merging import MergedEvaluation
-from lightune.adapt.targets import fresh_modules, target_modules
+from lightune.adapt.prompts import hide_virtual_tokens
+from lightune.adapt.starts import Start
+from lightune.adapt.targets import common_divisor, fresh_modules, target_modules
+from lightune.adapt.training import Training
+from lightune.check.methods import method_error
 from lightune.errors import ConfigError
-from lightune.models.architecture import head_parameters
+from lightune.models.adapted import note_changes, parameters_as_they_are
+from lightune.models.architecture import architecture_of, head_parameters
 
 # Their head is as large as the vocabulary, and came with the weights.
-_LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+# Tasks whose outputs have a place for each token of the input.
+_BY_TOKEN = ("TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "FEATURE_EXTRACTION")
+_LIBRARY = "library"
+_FITTING = "auto"  # of a size: what divides every layer
 # What peft raises where it does not like a value.
 _REFUSALS = (ValueError, TypeError, NotImplementedError)
 
 
 class Adaptation(Protocol):
-    """Decides what of a model is trained."""
+    """Decides what of a model is trained.
+
+    Attributes:
+        multiples: Part of a parameter's name → what its learning rate is multiplied by.
+        penalty: Model → what is added to the loss; None: nothing.
+    """
+
+    multiples: Mapping[str, float]
+    penalty: Callable[[nn.Module], Tensor] | None
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Tokens that are put before an input."""
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where the method does not fit the model, which has no weights yet."""
 
     def apply(
-        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+        self,
+        model: PreTrainedModel,
+        fresh: Collection[str],
+        peft_type: str,
+        new_tokens: Sequence[int] = (),
+        training: Training | None = None,
     ) -> nn.Module:
         """Return the model with what is trained marked so, adapters added.
 
@@ -36,6 +62,7 @@ class Adaptation(Protocol):
             fresh: Parameters its files did not hold; they are always trained.
             peft_type: peft's name of the task, for an adapter that others can load.
             new_tokens: Ids whose embeddings are new; they are always trained.
+            training: The run; None where nothing is trained.
         """
 
     def callbacks(self) -> list[Callback]:
@@ -54,11 +81,20 @@ class Full:
         self.lr = lr
         self.head_lr = head_lr
 
+    virtual_tokens = 0
+    multiples: Mapping[str, float] = {}
+    penalty: Callable[[nn.Module], Tensor] | None = None
+
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Nothing to refuse."""
 
     def apply(
-        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+        self,
+        model: PreTrainedModel,
+        fresh: Collection[str],
+        peft_type: str,
+        new_tokens: Sequence[int] = (),
+        training: Training | None = None,
     ) -> nn.Module:
         """Return the model as it is, all of it trainable."""
         return model.requires_grad_(True)
@@ -75,45 +111,79 @@ class Adapter:
         config: Builds the method's configuration, such as ``peft.LoraConfig``.
         lr: Learning rate that suits this method; read by the optimiser's configuration.
         head_lr: That of the head, a multiple of `lr` or None; read there too.
-        target_modules: ``auto`` for every linear layer of the backbone, or names of modules.
+        target_modules: ``auto`` for every linear layer of the backbone, ``norms`` for every normalisation layer,
+            ``library`` for what peft chooses for the architecture, or names of modules; None for a learnt prompt.
         evaluate_merged: Whether evaluations fold the adapters into the layers; for methods that peft can merge.
+        multiples: Part of a parameter's name → what its learning rate is multiplied by.
+        start: Computes the first values of LoRA's factors from training data.
+        architectures: Kinds of backbone that the method is made for; None: all.
     """
+
+    penalty: Callable[[nn.Module], Tensor] | None = None
 
     def __init__(
         self,
         config: Callable[..., PeftConfig],
         lr: float = 1e-3,
         head_lr: float | str | None = None,
-        target_modules: str | Sequence[str] = "auto",
+        target_modules: str | Sequence[str] | None = "auto",
         evaluate_merged: bool = False,
+        multiples: Mapping[str, float] | None = None,
+        start: Start | None = None,
+        architectures: Sequence[str] | None = None,
     ) -> None:
         self.config = config
         self.lr = lr
         self.head_lr = head_lr
         self.target_modules = target_modules
         self.evaluate_merged = evaluate_merged
+        self.multiples: Mapping[str, float] = multiples or {}
+        self.start = start
+        self.architectures = architectures
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
-        """Raise ConfigError where a target module does not exist."""
+        """Raise ConfigError where a target module does not exist, or the method is for other kinds of backbone."""
+        if error := method_error(self.architectures, architecture_of(skeleton.config)):
+            raise error
         if "target_modules" in self._given():
             raise ConfigError(
                 "peft.config.target_modules would be overruled by peft.target_modules",
                 "type peft.target_modules=[…] instead",
             )
-        target_modules(skeleton, self.target_modules, head)
+        if self.target_modules not in (None, _LIBRARY):
+            target_modules(skeleton, self.target_modules, head)
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Tokens that a learnt prompt puts before an input."""
+        return int(self._given().get("num_virtual_tokens", 0))
 
     def apply(
-        self, model: PreTrainedModel, fresh: Collection[str], peft_type: str, new_tokens: Sequence[int] = ()
+        self,
+        model: PreTrainedModel,
+        fresh: Collection[str],
+        peft_type: str,
+        new_tokens: Sequence[int] = (),
+        training: Training | None = None,
     ) -> nn.Module:
         """Return the model with adapters; only they, the head and the embeddings of new tokens are trainable."""
         # A head that came with the weights is trained in full like a new one: peft knows heads by no other way.
-        own = set() if peft_type in _LANGUAGE_MODELS else head_parameters(model)
+        own = set() if peft_type in LANGUAGE_MODELS else head_parameters(model)
+        start = self.start if training else None
         head = fresh_modules(model, own | set(fresh))
         options: dict[str, Any] = {
             "task_type": peft_type,
-            "target_modules": target_modules(model, self.target_modules, head),
             "modules_to_save": [*head, *(self._given().get("modules_to_save") or [])],
+            **(self._scheduled(training.steps if training else None)),
+            **(start.options() if start else {}),
         }
+        if self.target_modules not in (None, _LIBRARY):
+            targets = target_modules(model, self.target_modules, head)
+            sizes = [name for name, value in self._given().items() if value == _FITTING]
+            options |= {
+                "target_modules": targets,
+                **dict.fromkeys(sizes, common_divisor(model, targets) if sizes else 0),
+            }
         known = inspect.signature(getattr(self.config, "func", self.config)).parameters
         if new_tokens:
             options["trainable_token_indices"] = list(new_tokens)
@@ -122,20 +192,33 @@ class Adapter:
                     "model.new_tokens: this method of peft cannot train the embeddings of new tokens",
                     "type peft=lora or peft=full",
                 )
+        before = parameters_as_they_are(model)
         try:
-            adapted = get_peft_model(model, self.config(**{key: v for key, v in options.items() if key in known}))
+            config = self.config(**{key: value for key, value in options.items() if key in known})
+            if start and training:
+                start.before(model, config, training)
+            adapted = get_peft_model(model, config)
+            if start and training:
+                start.after(adapted, training)
         except _REFUSALS as error:
-            if "meta tensor" in str(error):  # no weights to compute from, and nobody's mistake
+            if "meta" in str(error).lower():  # no weights to compute from, and nobody's mistake
                 raise
             raise ConfigError(
                 f"peft: {str(error).splitlines()[0]}", "change peft.target_modules or peft.config"
             ) from error
+        note_changes(adapted, before, all_adapted=self.start is not None and self.start.changes_weights)
+        if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
+            hide_virtual_tokens(adapted)
         _train_loose_parameters(adapted, fresh, head)
         return adapted
 
     def callbacks(self) -> list[Callback]:
         """Return the one that merges for evaluations, where that is wanted."""
         return [MergedEvaluation()] if self.evaluate_merged else []
+
+    def _scheduled(self, steps: int | None) -> dict[str, Any]:
+        """Return the options that depend on how long a run is."""
+        return {}
 
     def _given(self) -> Mapping[str, Any]:
         """Return the options that the configuration fixes already."""

@@ -1,6 +1,8 @@
 """Which modules an adapter attaches to: pure functions of module names."""
 
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -43,13 +45,27 @@ def _lies_in(name: str, modules: Iterable[str]) -> bool:
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
+def norm_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
+    """Return the names of every normalisation layer outside the given modules, by their classes' names."""
+    outside = tuple(without)
+    return [
+        name
+        for name, module in model.named_modules()
+        if "norm" in type(module).__name__.lower() and not _lies_in(name, outside)
+    ]
+
+
+# What may be said instead of names → how they are found.
+KINDS: Mapping[str, Callable[[nn.Module, Iterable[str]], list[str]]] = {"auto": linear_layers, "norms": norm_layers}
+
+
 def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence[str]) -> list[str]:
     """Return the names to give to peft, checked against the model.
 
     Args:
         model: The model, with or without weights.
-        wanted: ``auto`` for every linear layer of the backbone, or names as peft matches them: whole, or the last
-            parts.
+        wanted: ``auto`` for every linear layer of the backbone, ``norms`` for every normalisation layer, or names as
+            peft matches them: whole, or the last parts.
         head: Modules that are trained in full and are no targets.
 
     Returns:
@@ -58,8 +74,8 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence
     Raises:
         ConfigError: A name matches no module of the backbone.
     """
-    if wanted == "auto":
-        return _shortened(linear_layers(model, head), [name for name, _ in model.named_modules()])
+    if isinstance(wanted, str) and wanted in KINDS:
+        return _shortened(KINDS[wanted](model, head), [name for name, _ in model.named_modules()])
     names = [wanted] if isinstance(wanted, str) else list(wanted)
     inside = [name for name, _ in model.named_modules() if name and not _lies_in(name, head)]
     for name in names:
@@ -70,6 +86,19 @@ def target_modules(model: nn.Module, wanted: str | Sequence[str], head: Sequence
                 f"{nearest(name, leaves)} (or peft.target_modules=auto for all of: {', '.join(sorted(leaves))})",
             )
     return names
+
+
+def common_divisor(model: nn.Module, targets: Sequence[str]) -> int:
+    """Return the greatest number that divides the inputs and the outputs of all targeted layers.
+
+    Args:
+        model: The model, with or without weights.
+        targets: What `target_modules` returned.
+    """
+    weights: list[Any] = [
+        module.weight for name, module in model.named_modules() if any(_matches(name, target) for target in targets)
+    ]
+    return math.gcd(*(size for weight in weights for size in weight.shape))
 
 
 def _matches(module: str, name: str) -> bool:

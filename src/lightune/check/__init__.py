@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from omegaconf import DictConfig
 
 from lightune import keys
-from lightune.check import combination, data, hardware, numbers
+from lightune.check import combination, data, hardware, methods, numbers
 from lightune.check.combination import architecture_error
 from lightune.errors import ConfigError
 
@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     numbers.ranges,
     *data.RULES,
     *combination.RULES,
+    *methods.RULES,
     *hardware.RULES,
 )
 

@@ -26,12 +26,12 @@ def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
-def _eight_bits_need_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
-    target = str(cfg.optimizer.get("_target_", ""))
-    if target.startswith("bitsandbytes.") and (cfg.trainer.accelerator == "cpu" or not machine.has_gpu()):
+def _paging_needs_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
+    name = str(cfg.optimizer.get("_target_", "")).rpartition(".")[2]
+    if name.startswith("Paged") and (cfg.trainer.accelerator == "cpu" or not machine.has_gpu()):
         yield ConfigError(
-            f"optimizer: {target.rpartition('.')[2]} needs a GPU, and this run uses the CPU",
-            "type optimizer=adamw, or optimizer=adafactor for smaller states",
+            f"optimizer: {name} moves its states out of a GPU's memory, and this run uses the CPU",
+            "type optimizer=adamw, or optimizer=adamw_8bit for smaller states",
         )
 
 
@@ -64,4 +64,4 @@ def warn_of_slow_precision(cfg: DictConfig) -> None:
         )
 
 
-RULES = (_device_exists, _precision_exists, _eight_bits_need_a_gpu)
+RULES = (_device_exists, _precision_exists, _paging_needs_a_gpu)

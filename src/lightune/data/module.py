@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch import distributed
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader
 
 from lightune import ranks
@@ -15,6 +15,7 @@ from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
 from lightune.data.packing import Packed, best_fit
 from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
+from lightune.errors import ConfigError
 
 
 class DataModule(LightningDataModule):
@@ -112,6 +113,21 @@ class DataModule(LightningDataModule):
             strata=self.strata,
             shares=self.shares,
         )
+
+    def samples(self, count: int) -> list[dict[str, Tensor]]:
+        """Return so many batches of training features, the same in every process; an epoch is not touched by it.
+
+        Raises:
+            ConfigError: The training rows are a stream.
+        """
+        if self.stream is not None:
+            raise ConfigError(
+                "data=streaming: this method looks at training rows before training begins, and a stream has none yet",
+                "type peft=lora, or read the rows with data=files",
+            )
+        features = self.splits["train"].features
+        plan = self._fixed_size(self.splits["train"].lengths, Share(0, 1), 0)[:count]
+        return [self.collate([features[i] for i in batch]) for batch in plan]
 
     def train_dataloader(self) -> PlannedLoader | StreamLoader:
         """Return this rank's shuffled, length-bucketed batches."""

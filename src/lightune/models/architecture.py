@@ -1,11 +1,16 @@
-"""What can be told of a model: its architecture, its head, and what its class is to be made with."""
+"""What can be told of a model: its architecture, layers and head, and what its class is to be made with."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import transformers
+from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
+
+# What stands before a layer's number: `encoder.layer.3`, `layers.3`, `h.3`, `block.3`.
+_LAYER = re.compile(r"(.*?\.(?:layers?|h|blocks?))\.(\d+)\.")
 
 
 def architecture_of(config: PretrainedConfig) -> str:
@@ -61,3 +66,19 @@ def head_parameters(model: PreTrainedModel) -> set[str]:
     output = model.get_output_embeddings()
     heads = [name for name, module in model.named_modules() if module is output and output is not None]
     return {name for name in names if name.startswith(tuple(f"{head}." for head in heads))}
+
+
+def layer_of(name: str) -> tuple[str, int] | None:
+    """Return the stack and the number of the layer that a parameter lies in, told by its name; None outside layers."""
+    found = _LAYER.match(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def layer_counts(model: nn.Module) -> dict[str, int]:
+    """Return the number of layers of each stack of a model, by what stands before their numbers in names."""
+    counts: dict[str, int] = {}
+    for name, _ in model.named_parameters():
+        if found := layer_of(name):
+            stack, number = found
+            counts[stack] = max(counts.get(stack, 0), number + 1)
+    return counts

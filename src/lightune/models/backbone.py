@@ -21,6 +21,7 @@ from lightune.models.architecture import class_options, head_parameters, none_lo
 from lightune.models.embeddings import make_room
 from lightune.models.gguf import converted
 from lightune.models.pairs import paired
+from lightune.models.quantization import loading_options, settle
 
 _GENERATION_KEYS = ("decoder_start_token_id", "forced_eos_token_id")  # read from a configuration, but no default of it
 _CAUSAL_PREFIXES = ("model", "transformer")  # what language models call their backbone
@@ -42,9 +43,11 @@ class Backbone:
         new_tokens: Special tokens that the tokenizer is to know besides, such as ``<entity>``; the embeddings get a row
             for each, which begins as the mean of the others.
         lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
+        gradient_checkpointing: Whether layers are computed again for the backward pass, which takes less memory.
         trust_remote_code: Whether code from the Hub may run.
         cache: Folder for converted files.
         learnt: A tokenizer that takes the place of the backbone's own; the embeddings then start anew.
+        quantization: How transformers is to quantise the weights of linear layers; None: not at all.
     """
 
     path: str
@@ -57,9 +60,11 @@ class Backbone:
     pretrained: bool = True
     new_tokens: Sequence[str] = ()
     lr: Mapping[str, float] = field(default_factory=dict)
+    gradient_checkpointing: bool = False
     trust_remote_code: bool = False
     cache: Path = Path("~/.cache/lightune")
     learnt: PreTrainedTokenizerBase | None = None
+    quantization: Any = None
 
     @cached_property
     def location(self) -> str:
@@ -156,30 +161,42 @@ class Backbone:
         with torch.device("meta"):
             return self._auto(auto_class, config).from_config(config, **class_options(auto_class, config))
 
-    def load(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
+    def load(
+        self, auto_class: str, config: PretrainedConfig, device: torch.device | str = "cpu"
+    ) -> tuple[PreTrainedModel, frozenset[str]]:
         """Return the model with rows for new tokens, and the names of the parameters that its files did not hold.
 
         Args:
             auto_class: A transformers auto class, such as ``AutoModelForQuestionAnswering``.
             config: What `read_config` returned.
+            device: Where weights are quantised; others are loaded into main memory.
 
         Returns:
-            The model in float32, and its freshly drawn parameters: the head, and whatever else is new.
+            The model in float32, its quantised layers apart, and its freshly drawn parameters: the head, and whatever
+            else is new.
 
         Raises:
             ConfigError: The files cannot be had, or their weights have other sizes than the configuration says.
         """
-        model, fresh = self._made(auto_class, config)
+        model, fresh = self._made(auto_class, config, device)
+        if self.quantization:
+            settle(model, fresh)
         if self.new_tokens:
             make_room(model, len(self.tokenizer()), self.new_ids())
+        if self.gradient_checkpointing:
+            model.activation_checkpointing_enable()
         return model, fresh
 
-    def _made(self, auto_class: str, config: PretrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
+    def _made(
+        self, auto_class: str, config: PretrainedConfig, device: torch.device | str
+    ) -> tuple[PreTrainedModel, frozenset[str]]:
         auto, options = self._auto(auto_class, config), class_options(auto_class, config)
         if not self.pretrained:
             model = auto.from_config(config, **options)
             fresh = {name for name, _ in model.named_parameters()}
             return model, frozenset(fresh & head_parameters(model))
+        if self.quantization:
+            options |= loading_options(self.quantization, self.skeleton(auto_class, config), device)
         model, info = self._loaded(auto, config, **options)
         if none_loaded(model, info):
             # Some heads call the backbone otherwise than the language model does (Llama's is `transformer` for question

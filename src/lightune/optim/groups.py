@@ -13,12 +13,11 @@ from typing import Any
 from torch import nn
 
 from lightune.errors import ConfigError
+from lightune.models.architecture import layer_counts, layer_of
 
 # What peft puts into the names of a model that it wraps, of layers that it adapts and of modules that it copies.
 _PEFTS_OWN = re.compile(r"^base_model\.model\.|(?<=\.)(base_layer|modules_to_save\.default)\.")
 _ADAPTED_TABLES = ("trainable_tokens", "lora_embedding")  # in names of what peft puts beside embeddings
-# What stands before a layer's number: `encoder.layer.3`, `layers.3`, `h.3`, `block.3`.
-_LAYER = re.compile(r"(.*?\.(?:layers?|h|blocks?))\.(\d+)\.")
 
 
 def parameter_groups(
@@ -28,6 +27,7 @@ def parameter_groups(
     head_lr: float | str | None = None,
     fresh: Collection[str] | None = None,
     layer_decay: float | None = None,
+    multiples: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the groups a torch optimiser takes; every trainable parameter sits in exactly one.
 
@@ -40,11 +40,12 @@ def parameter_groups(
             that came with the weights needs no other rate than the rest. None takes the head for new.
         layer_decay: Rate of each layer as a share of that of the layer above it; the top layer has `lr`, see
             `layer_factor`. None: all have the same.
+        multiples: Part of a parameter's name → what its rate is multiplied by, such as ``{"lora_B": 16}``.
 
     Returns:
-        Groups named ``embeddings``, ``backbone``, ``head``, those without weight decay ``backbone/no_decay``, and with
-        `layer_decay` ``backbone/layer.3``; empty ones are left out. Each holds ``params``, ``param_names`` (in the same
-        order), ``name``, ``lr`` and ``weight_decay``.
+        Groups named ``embeddings``, ``backbone``, ``head``, those without weight decay ``backbone/no_decay``, with
+        `layer_decay` ``backbone/layer.3``, and with `multiples` ``backbone/lora_B``; empty ones are left out. Each
+        holds ``params``, ``param_names`` (in the same order), ``name``, ``lr`` and ``weight_decay``.
 
     Raises:
         ConfigError: Nothing is trainable, a number is out of range, or `head_lr` is a number and no head is trained.
@@ -61,6 +62,8 @@ def parameter_groups(
         layer, factor = "", 1.0
         if layer_decay is not None and part != "head":
             layer, factor = layer_factor(name, layers, layer_decay, name in embedded)
+        for fragment in (fragment for fragment in multiples or {} if fragment in name):
+            layer, factor = f"{layer}/{fragment}", factor * (multiples or {})[fragment]
         tag, rate = f"{part}{layer}", rates[part] * factor
         for suffix, decay in (("", weight_decay), ("/no_decay", 0.0)):  # side by side, whichever comes first
             empty: dict[str, Any] = {"params": [], "param_names": [], "lr": rate, "weight_decay": decay}
@@ -90,15 +93,6 @@ def embedding_names(model: nn.Module) -> frozenset[str]:
     )
 
 
-def layer_counts(model: nn.Module) -> dict[str, int]:
-    """Return the number of layers of each stack of a model, by what stands before their numbers in names."""
-    counts: dict[str, int] = {}
-    for name, _ in model.named_parameters():
-        if found := _LAYER.match(name):
-            counts[found[1]] = max(counts.get(found[1], 0), int(found[2]) + 1)
-    return counts
-
-
 def layer_factor(name: str, layers: Mapping[str, int], decay: float, embedded: bool = False) -> tuple[str, float]:
     """Return the part of its group's name that tells a parameter's layer, and its rate as a share of the top layer's.
 
@@ -111,10 +105,10 @@ def layer_factor(name: str, layers: Mapping[str, int], decay: float, embedded: b
         decay: From 0 to 1.
         embedded: Whether it belongs to the embeddings; their normalisation does by its name.
     """
-    if found := _LAYER.match(name):
-        stack, number = found.groups()
+    if found := layer_of(name):
+        stack, number = found
         # Stacks of an encoder-decoder may have different numbers of layers.
-        return f"{f'/{stack}' if len(layers) > 1 else ''}/layer.{number}", decay ** (layers[stack] - 1 - int(number))
+        return f"{f'/{stack}' if len(layers) > 1 else ''}/layer.{number}", decay ** (layers[stack] - 1 - number)
     if embedded or "embed" in name:
         return ("" if embedded else "/embeddings"), decay ** max(layers.values(), default=0)
     return "", 1.0

@@ -10,9 +10,11 @@ from typing import Any
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from lightune.models.adapted import changed_weights
 from lightune.models.architecture import takes_no_pooler
+from lightune.models.quantization import constructor, weight_count
 from lightune.tasks.base import Task
 
 _CARD = """---
@@ -42,12 +44,12 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto}.from_pretrained(folder{bare})"""
 
 _ADAPTER = """from peft import PeftConfig, PeftModel
-from transformers import AutoConfig, AutoTokenizer, {auto}
+from transformers import AutoConfig, AutoTokenizer, {auto}{imports}
 
 folder = "."  # this folder: adapter and head; the backbone is loaded from where it was
 base = PeftConfig.from_pretrained(folder).base_model_name_or_path
-config = AutoConfig.from_pretrained(folder)  # knows the labels{sizes}
-backbone = {auto}.from_pretrained(base, config=config{mapping}{bare})
+config = AutoConfig.from_pretrained(folder)  # knows the labels{sizes}{quantization}
+backbone = {auto}.from_pretrained(base, config=config{mapping}{bare}{quantized})
 tokenizer = AutoTokenizer.from_pretrained(folder){room}
 model = PeftModel.from_pretrained(backbone, folder)"""
 
@@ -92,15 +94,23 @@ def write(
     # Names that were changed for loading would be changed back, and whoever loads the folder would not know.
     renamed = not isinstance(model, PeftModel) and hasattr(saved.config, "key_mapping")
     saved.save_pretrained(unfinished, **({"save_original_format": False} if renamed else {}))
-    saved.config.save_pretrained(unfinished)
+    _without_quantization(saved.config, isinstance(model, PeftModel)).save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     if isinstance(model, PeftModel):
         _add_loose_parameters(model, unfinished / "adapter_model.safetensors")
-        if not pretrained:
+        if not pretrained or changed_weights(model):
             _write_backbone(model, unfinished, folder)
     (unfinished / "README.md").write_text(_card(model, task, base, metrics, pretrained), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
+
+
+def _without_quantization(config: PretrainedConfig, adapter: bool) -> PretrainedConfig:
+    """Return the configuration to write: no file of an adapter's folder holds quantised weights."""
+    config = copy.deepcopy(config)
+    if adapter and hasattr(config, "quantization_config"):
+        del config.quantization_config
+    return config
 
 
 def _add_loose_parameters(model: PeftModel, path: Path) -> None:
@@ -117,12 +127,16 @@ def _add_loose_parameters(model: PeftModel, path: Path) -> None:
 
 
 def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:
-    """Write the frozen weights that no file has, and tell the adapter where they will lie."""
+    """Write the frozen weights that no file has, and tell the adapter where they will lie.
+
+    A method that changed them at its start must not do so again when the adapter is loaded.
+    """
     alone = copy.deepcopy(model).unload()
     alone.save_pretrained(unfinished / "backbone")
     path = unfinished / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = str(folder.absolute() / "backbone")
+    settings |= {key: True for key in ("init_lora_weights", "init_weights") if isinstance(settings.get(key), str)}
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
@@ -137,9 +151,11 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
     mapping = ", key_mapping=config.key_mapping" if hasattr(config, "key_mapping") else ""
     bare = ", add_pooling_layer=False" if takes_no_pooler(task.auto_class, config) else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
-    template = (_ADAPTER if pretrained else _ADAPTER_AND_BACKBONE) if adapter else _FULL
+    elsewhere = pretrained and not changed_weights(model)
+    template = (_ADAPTER if elsewhere else _ADAPTER_AND_BACKBONE) if adapter else _FULL
     sizes, room = _ROOM if adapter and _has_new_tokens(model) else ("", "")
-    loading = template.format(auto=task.auto_class, mapping=mapping, bare=bare, sizes=sizes, room=room)
+    places = {"auto": task.auto_class, "mapping": mapping, "bare": bare, "sizes": sizes, "room": room}
+    loading = template.format(**places, **_quantization(config))
     return _CARD.format(
         library="peft" if adapter else "transformers",
         base_model=f"\nbase_model: {base}" if pretrained else "",
@@ -153,9 +169,21 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
     )
 
 
+def _quantization(config: Any) -> dict[str, str]:
+    """Return what the code that loads a backbone says of its quantisation."""
+    if not hasattr(config, "quantization_config"):
+        return dict.fromkeys(("imports", "quantization", "quantized"), "")
+    imports, expression = constructor(config.quantization_config)
+    return {
+        "imports": f"\n{imports}",
+        "quantization": f"\nquantization = {expression}  # as when it was trained",
+        "quantized": ", quantization_config=quantization",
+    }
+
+
 def parameter_counts(model: nn.Module) -> dict[str, int]:
     """Return how many parameters there are and how many are trained."""
     return {
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "total": sum(p.numel() for p in model.parameters()),
+        "total": sum(weight_count(p) for p in model.parameters()),
     }
