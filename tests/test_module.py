@@ -152,3 +152,20 @@ def test_time_is_measured_by_phase(tmp_path: Path) -> None:
     assert all(value > 0 for value in seconds.values())
     phases = sum(value for name, value in seconds.items() if name != "time/total_s")
     assert phases < seconds["time/total_s"] < whole
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_same_losses(tmp_path: Path) -> None:
+    plain = ("task=classification", "peft=lora", *running.BERT_WITHOUT_DROPOUT, running.ADAPTER_WITHOUT_DROPOUT)
+    eager = running.train(tmp_path / "eager", *plain)
+    compiled = running.train(tmp_path / "compiled", *plain, "model.compile=true")
+    assert running.losses(compiled) == pytest.approx(running.losses(eager), abs=1e-4)
+    assert running.metrics(compiled, "test/") == pytest.approx(running.metrics(eager, "test/"), abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_recomputed_layers_give_the_same_steps(method: str, tmp_path: Path) -> None:
+    plain = ("task=classification", f"peft={method}", "scheduler=constant")
+    kept = running.train(tmp_path / "kept", *plain)
+    recomputed = running.train(tmp_path / "recomputed", *plain, "model.gradient_checkpointing=true")
+    assert running.losses(recomputed) == pytest.approx(running.losses(kept), abs=1e-6)

@@ -237,7 +237,10 @@ def _adapted(
     model, fresh = backbone.load(task.auto_class, config, device)
     task.initialize({name: parameter for name, parameter in model.named_parameters() if name in fresh})
     # Files give a model in evaluation mode, and Lightning would train it in the mode that it finds: without dropout.
-    return adaptation.apply(model, fresh, task.peft_type, backbone.new_ids(), training).train(), fresh
+    adapted = adaptation.apply(model, fresh, task.peft_type, backbone.new_ids(), training).train()
+    if backbone.compile:
+        adapted.compile(dynamic=True)  # in place, so that names stay; rows are of many lengths
+    return adapted, fresh
 
 
 def _training(task: Task, data: DataModule, steps: int, device: torch.device) -> Training:
@@ -274,7 +277,7 @@ def _trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogger, need:
         "trainer",
         # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
         # Lightning.
-        callbacks=[*own, *callbacks],
+        callbacks=sorted([*own, *callbacks], key=lambda callback: not getattr(callback, "precedes_merging", False)),
         logger=loggers,
         plugins=[AtomicCheckpointIO()],
         default_root_dir=cfg.run_dir,

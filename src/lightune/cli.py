@@ -105,12 +105,13 @@ def _share_config_store() -> None:
     setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010  # mypy knows no such method
 
 
-def run(verb: str, cfg: DictConfig) -> float | None:
+def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
     """Check the composed configuration, and only then import torch and do the work.
 
     Args:
-        verb: A function of ``lightune.run``.
+        verb: A function of the module.
         cfg: What Hydra composed.
+        room: The module of lightune that has it.
 
     Returns:
         The value that the verb returns: what a sweep optimises.
@@ -118,7 +119,7 @@ def run(verb: str, cfg: DictConfig) -> float | None:
     try:
         settle_run_dir(cfg)
         check(cfg, multirun=_is_multirun())
-        return getattr(import_module("lightune.run"), verb)(cfg)
+        return getattr(import_module(f"lightune.{room}"), verb)(cfg)
     except _MENDABLE as error:
         if _is_multirun():
             raise  # the sweep decides what a failed job means

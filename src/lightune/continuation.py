@@ -24,9 +24,11 @@ _FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"
     "run_dir",
     "resume",
     "checkpoint",
+    "merge",
+    "output",
 }
 # What belongs to this command rather than to the run that wrote the checkpoint.
-_OWN = ("paths", "run_dir", "resume", "trust", "model.trust_remote_code", "checkpoint", "split")
+_OWN = ("paths", "run_dir", "resume", "trust", "model.trust_remote_code", "checkpoint", "split", "merge", "output")
 # An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
 _NOT_FOR_EVALUATION = ("trainer", "callbacks", "logger")
 

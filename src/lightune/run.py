@@ -38,12 +38,12 @@ def train(cfg: DictConfig) -> float | None:
         UserError: What was asked for cannot be done.
     """
     began = time.perf_counter()
-    _quiet()
+    quiet()
     resume = Path(cfg.resume) if cfg.resume else None
-    cfg = continued(cfg, resume, _typed()) if resume else cfg
+    cfg = continued(cfg, resume, typed()) if resume else cfg
     _refuse_to_overwrite(Path(cfg.run_dir), resume)
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    experiment = assemble.experiment(cfg, {**_card(cfg), **(_learnt(resume) if resume else {})})
+    experiment = assemble.experiment(cfg, {**_card(cfg), **(learnt(resume) if resume else {})})
     if resume:
         _prepare_resume(experiment, resume)
     with wandb.finished():
@@ -183,7 +183,8 @@ def _hydra() -> _Hydra:
     return _Hydra(list(settings.overrides.task), choices)
 
 
-def _typed() -> list[str]:
+def typed() -> list[str]:
+    """Return the overrides of this command, a checkpoint's own before those on the command line."""
     return _hydra().overrides
 
 
@@ -197,18 +198,18 @@ def _card(cfg: DictConfig) -> dict[str, Any]:
     return {
         "version": __version__,
         "config": plain(cfg),
-        "overrides": [override for override in _typed() if not override.startswith(own)],
+        "overrides": [override for override in typed() if not override.startswith(own)],
         "choices": _choices(),
     }
 
 
-def _learnt(path: Path) -> dict[str, Any]:
+def learnt(path: Path) -> dict[str, Any]:
     """Return what a checkpoint's card holds that cannot be had again from its configuration: a trained tokenizer."""
     card = checkpoint_card.read(path)
     return {"tokenizer": card["tokenizer"]} if "tokenizer" in card else {}
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence what is right but of no use to the reader of a run's output."""
     transformers.logging.set_verbosity_error()  # its report on a fresh head; lightune looks at the keys itself
     transformers.logging.disable_progress_bar()
@@ -240,14 +241,14 @@ def evaluate(cfg: DictConfig) -> float | None:
     Raises:
         UserError: The checkpoint, the data or a combination cannot be used.
     """
-    _quiet()
+    quiet()
     path = Path(cfg.checkpoint)
     split, typed_folder = cfg.split, cfg.run_dir
-    cfg = continued(cfg, path, _typed())
+    cfg = continued(cfg, path, typed())
     folder = Path(typed_folder) if typed_folder else _evaluation_folder(path, split)
     OmegaConf.update(cfg, "run_dir", str(folder))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **_learnt(path)}, need={split})
+    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
     experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split

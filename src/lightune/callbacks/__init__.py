@@ -1,10 +1,21 @@
 """Callbacks that Lightning lacks."""
 
+from lightune.callbacks.averaging import WeightAveraging
 from lightune.callbacks.best import BestCheckpoint
 from lightune.callbacks.early_stopping import EarlyStopping
 from lightune.callbacks.last import LastCheckpoint
+from lightune.callbacks.noise import EmbeddingNoise
 from lightune.callbacks.progress import ProgressBar
 from lightune.callbacks.random_state import RandomState
 from lightune.callbacks.stopwatch import Stopwatch
 
-__all__ = ["BestCheckpoint", "EarlyStopping", "LastCheckpoint", "ProgressBar", "RandomState", "Stopwatch"]
+__all__ = [
+    "BestCheckpoint",
+    "EarlyStopping",
+    "EmbeddingNoise",
+    "LastCheckpoint",
+    "ProgressBar",
+    "RandomState",
+    "Stopwatch",
+    "WeightAveraging",
+]

@@ -114,7 +114,9 @@ def _is_of(cfg: DictConfig, *sources: str) -> bool:
 
 
 def _read_splits(cfg: DictConfig) -> tuple[str, ...]:
-    """Return the splits whose files are read: an evaluation opens no other where its own is given."""
+    """Return the splits whose files are read: an evaluation opens no other where its own is given, an export none."""
+    if "merge" in cfg:
+        return ()
     split = cfg.get("split")
     return (split,) if split and OmegaConf.select(cfg, f"data.source.{split}") is not None else SPLITS
 
@@ -128,7 +130,7 @@ def _paths(value: Any) -> list[str]:
 def _files_named(cfg: DictConfig) -> Iterator[ConfigError]:
     source = cfg.data.get("source", {})
     evaluates = cfg.get("checkpoint") is not None
-    if _is_of(cfg, "Files") and source.train is None:
+    if _is_of(cfg, "Files") and source.train is None and "merge" not in cfg:
         if not evaluates:
             yield ConfigError("data.train: no training file was named", "type data.train=<file>")
         elif all(source.get(split) is None for split in ("val", "test")):

@@ -44,6 +44,7 @@ class Backbone:
             for each, which begins as the mean of the others.
         lr: Learning rate that suits this model by method, such as ``full``; read by the methods' configuration.
         gradient_checkpointing: Whether layers are computed again for the backward pass, which takes less memory.
+        compile: Whether ``torch.compile`` makes faster code of the model, which takes minutes at the start.
         trust_remote_code: Whether code from the Hub may run.
         cache: Folder for converted files.
         learnt: A tokenizer that takes the place of the backbone's own; the embeddings then start anew.
@@ -61,6 +62,7 @@ class Backbone:
     new_tokens: Sequence[str] = ()
     lr: Mapping[str, float] = field(default_factory=dict)
     gradient_checkpointing: bool = False
+    compile: bool = False
     trust_remote_code: bool = False
     cache: Path = Path("~/.cache/lightune")
     learnt: PreTrainedTokenizerBase | None = None

@@ -131,7 +131,8 @@ def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:
 
     A method that changed them at its start must not do so again when the adapter is loaded.
     """
-    alone = copy.deepcopy(model).unload()
+    alone: Any = copy.deepcopy(model)
+    alone = alone.get_base_model() if alone.active_peft_config.is_prompt_learning else alone.unload()
     alone.save_pretrained(unfinished / "backbone")
     path = unfinished / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,46 @@
+"""From a checkpoint to a folder that transformers loads by itself."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from peft import PeftModel
+
+from lightune import assemble, checkpoint_card
+from lightune.adapt.export import merged
+from lightune.checkpoint import load_weights
+from lightune.continuation import continued
+from lightune.instantiate import plain
+from lightune.report import model_folder, show
+from lightune.run import learnt, quiet, typed
+
+
+def export(cfg: DictConfig) -> None:
+    """Write a checkpoint's model in Hugging Face format.
+
+    Args:
+        cfg: The configuration composed from the checkpoint's overrides and the typed ones.
+
+    Raises:
+        UserError: The checkpoint cannot be used, or its adapters cannot be merged.
+    """
+    quiet()
+    path, merge, output = Path(cfg.checkpoint), cfg.merge, cfg.output
+    cfg = continued(cfg, path, typed())
+    folder = Path(output).expanduser() if output else _beside(path, "merged" if merge else "exported")
+    OmegaConf.update(cfg, "run_dir", str(folder))
+    experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need=())
+    model = experiment.module.model
+    load_weights(model, path, experiment.module.everything)
+    model = merged(model) if merge else model
+    metrics = checkpoint_card.read(path)["metrics"]
+    pretrained = experiment.backbone.pretrained
+    model_folder.write(
+        folder, model.eval(), experiment.tokenizer, experiment.task, cfg.model.path, metrics, pretrained=pretrained
+    )
+    kind = "adapters and head" if isinstance(model, PeftModel) else "the whole model"
+    show.note(f"Written to {folder}/: {kind}, with a model card that shows how to load it")
+
+
+def _beside(path: Path, name: str) -> Path:
+    home = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    return home / name
