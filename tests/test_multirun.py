@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
+from PIL import Image
 
 from lightune import cli
-from lightune.multirun import TABLE, Job, Multirun, shown_table, varying, write_table
+from lightune.multirun import TABLE, Job, Multirun, comparison, shown_table, varying, write_table
 from tests.command import ROOT, SMALL_RUN, run
 
 
@@ -123,3 +124,29 @@ def test_a_headline_that_is_not_measured(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert "headline=acuracy: classification has no such metric" in outcome.err
     assert "accuracy" in outcome.err
+
+
+def test_methods_are_compared_by_quality_and_cost() -> None:
+    jobs = [
+        _job({"peft": peft, "seed": seed}, test_f1=f1, params_trainable=100.0)
+        for peft, seed, f1 in (("lora", "1", 0.5), ("lora", "2", 0.7), ("full", "1", 0.8))
+    ]
+    points = comparison(jobs)
+    assert [point["name"] for point in points] == ["lora", "full"]
+    assert points[0]["test/f1"] == pytest.approx(0.6)
+    assert points[0]["params/trainable"] == 100
+    columns, rows = shown_table(jobs)
+    assert columns[-3:] == ["trained", "training, s", "memory, MiB"]
+    assert all(len(row) == len(columns) for row in rows)
+
+
+def test_a_comparison_of_methods_ends_with_a_picture(tmp_path: Path) -> None:
+    typed = ["-m", "experiment=compare_peft", "peft=lora,head", *SMALL_RUN, f"paths.runs={tmp_path}"]
+    outcome = run("train", typed, tmp_path)
+    assert outcome.status == 0, outcome.err
+    (picture,) = tmp_path.rglob("runs.png")
+    with Image.open(picture) as image:
+        assert image.size > (800, 800)
+    with picture.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
+        trained = [int(float(row["params/trainable"])) for row in csv.DictReader(file)]
+    assert trained[1] < trained[0]

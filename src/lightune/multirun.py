@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -17,6 +18,8 @@ from lightune.cli import fail
 from lightune.errors import UserError
 
 TABLE = "runs.csv"
+# What a method of adaptation costs; a table over methods has a column of each.
+COSTS = {"params/trainable": "trained", "time/train_s": "training, s", "memory/peak_rss_mb": "memory, MiB"}
 _ALIKE = frozenset(("seed",))  # runs that differ in nothing else are draws of one experiment
 
 
@@ -86,12 +89,30 @@ class Multirun(Callback):
         columns, rows = shown_table(self.jobs)
         show.table(f"{len(self.jobs)} runs", columns, rows)
         show.note(f"Every number and folder of them: {path}")
+        if "peft" in varying(self.jobs):
+            from lightune.report.pictures import write_comparison
+
+            points = comparison(self.jobs)
+            write_comparison(path.with_suffix(".png"), points, self.jobs[0].headline[0])
+            show.note(f"Quality against what it costs: {path.with_suffix('.png')}")
 
 
 def varying(jobs: Sequence[Job]) -> list[str]:
     """Return the keys in whose values jobs differ, in the order in which they were typed."""
     keys = dict.fromkeys(key for job in jobs for key in job.typed)
     return [key for key in keys if len({job.typed.get(key) for job in jobs}) > 1]
+
+
+def comparison(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return a point for each method of adaptation: the mean of its runs' first metric on test, and of their costs."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.typed.get("peft", ""), []).append(job)
+    names = [f"test/{jobs[0].headline[0]}", *COSTS]
+    return [
+        {"name": method, **{name: fmean(job.metrics.get(name, nan) for job in group) for name in names}}
+        for method, group in groups.items()
+    ]
 
 
 def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
@@ -101,18 +122,20 @@ def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     does, it is the mean over experiments of each one's mean metric, as benchmarks report it.
     """
     keys = varying(jobs)
+    costs = COSTS if "peft" in keys else {}
     rows = [
         [
             *(job.typed.get(key, "") for key in keys),
             " / ".join(job.headline),
             *(" / ".join(f"{value:.4f}" for value in job.values(split)) for split in ("val", "test")),
+            *(f"{job.metrics.get(cost, nan):,.0f}" for cost in costs),
         ]
         for job in jobs
     ]
     summaries = [_summary(jobs, split, set(keys)) for split in ("val", "test")]
     if any(summaries):
-        rows.append([*("mean" if i == 0 else "" for i in range(len(keys))), "", *summaries])
-    return [*keys, "metric", "val", "test"], rows
+        rows.append([*("mean" if i == 0 else "" for i in range(len(keys))), "", *summaries, *("" for _ in costs)])
+    return [*keys, "metric", "val", "test", *costs.values()], rows
 
 
 def _summary(jobs: Sequence[Job], split: str, keys: set[str]) -> str:

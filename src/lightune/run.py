@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightune import __version__, assemble, checkpoint_card, machine, overrides
 from lightune.assemble import Experiment
-from lightune.callbacks.stopwatch import peak_memory
+from lightune.callbacks.stopwatch import forget_peaks, peak_memory
 from lightune.checkpoint import load_weights
 from lightune.continuation import continued
 from lightune.errors import ConfigError
@@ -38,6 +38,7 @@ def train(cfg: DictConfig) -> float | None:
         UserError: What was asked for cannot be done.
     """
     began = time.perf_counter()
+    forget_peaks()
     quiet()
     resume = Path(cfg.resume) if cfg.resume else None
     cfg = continued(cfg, resume, typed()) if resume else cfg
@@ -241,6 +242,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     Raises:
         UserError: The checkpoint, the data or a combination cannot be used.
     """
+    forget_peaks()
     quiet()
     path = Path(cfg.checkpoint)
     split, typed_folder = cfg.split, cfg.run_dir

@@ -2,14 +2,16 @@
 
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from lightune.callbacks import Stopwatch
-from lightune.callbacks.stopwatch import peak_memory
+from lightune.callbacks.stopwatch import forget_peaks, peak_memory
 
 FIT: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=False)
 SANITY: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), sanity_checking=True)
@@ -89,3 +91,13 @@ def test_memory_is_counted_in_bytes_on_a_mac(monkeypatch: pytest.MonkeyPatch) ->
     here = peak_memory()["memory/peak_rss_mb"]
     monkeypatch.setattr(sys, "platform", "darwin")
     assert peak_memory()["memory/peak_rss_mb"] == pytest.approx(here / 1024, rel=0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone can forget a peak")
+def test_what_an_earlier_run_held_counts_no_longer() -> None:
+    forget_peaks()
+    large = torch.ones(60_000_000)
+    high = peak_memory()["memory/peak_rss_mb"]
+    del large
+    forget_peaks()
+    assert peak_memory()["memory/peak_rss_mb"] < high - 200

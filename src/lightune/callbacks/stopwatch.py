@@ -1,8 +1,12 @@
 """Where the time of a run goes."""
 
+import gc
+import re
 import resource
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,15 +71,33 @@ class Stopwatch(Callback):
         self.seconds = {**self.seconds, **state_dict}
 
 
+def forget_peaks() -> None:
+    """Let what an earlier run in this process held count no longer; of main memory, Linux alone can forget it."""
+    gc.collect()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets VmHWM
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_resident() -> float:
+    """Return the most resident memory since `forget_peaks`, in MiB."""
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        (held,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+        return int(held) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
 def peak_memory() -> dict[str, float]:
-    """Return the most memory that this process has held so far, in MiB.
+    """Return the most memory that this run has held so far, in MiB.
 
     Returns:
         ``memory/peak_rss_mb``, the resident memory; and, once CUDA is in use, ``memory/peak_gpu_mb``, what its tensors
         took of this process's GPU.
     """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = {"memory/peak_rss_mb": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+    found = {"memory/peak_rss_mb": _peak_resident()}
     if torch.cuda.is_initialized():
         found["memory/peak_gpu_mb"] = torch.cuda.max_memory_allocated() / 2**20
     return found

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
+_COSTS = {
+    "params/trainable": "trained parameters",
+    "time/train_s": "seconds of training",
+    "memory/peak_rss_mb": "peak memory, MiB",
+}
 _NUMBERED = 30  # labels up to which each cell holds its count
 _NAMED = 200  # labels up to which each has its name beside its line
 _LONGEST = 34  # characters of a name
@@ -30,6 +35,36 @@ def write_pictures(folder: Path, split: str, tables: Mapping[str, Rows]) -> None
         if tables.get(name):
             with written_whole(folder / f"{split}_{name}.png") as unfinished:
                 draw(tables[name]).savefig(unfinished, format="png", dpi=120)
+
+
+def write_comparison(path: Path, points: Rows, metric: str) -> None:
+    """Draw the quality of methods against what each costs.
+
+    Args:
+        path: Of the PNG.
+        points: One a method: its ``name``, ``test/<metric>``, and each of its costs.
+        metric: On the vertical axis.
+    """
+    with written_whole(path) as unfinished:
+        comparison(points, metric).savefig(unfinished, format="png", dpi=120)
+
+
+def comparison(points: Rows, metric: str) -> "Figure":
+    """Return the picture: a panel a cost, a point a method."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.2 * len(_COSTS)), layout="constrained")
+    for axes, (cost, label) in zip(figure.subplots(len(_COSTS), squeeze=False).flat, _COSTS.items(), strict=True):
+        across, up = [point[cost] for point in points], [point[f"test/{metric}"] for point in points]
+        axes.scatter(across, up, s=18)
+        for name, x, y in zip((point["name"] for point in points), across, up, strict=True):
+            axes.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        if min(across) > 0 and max(across) > 20 * min(across):
+            axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.set_ylabel(f"{metric} on test")
+        axes.grid(visible=True, alpha=0.3)
+    return figure
 
 
 def confusion(rows: Rows) -> "Figure":
