@@ -9,6 +9,7 @@ from peft import PeftConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from lightune.adapt.earlier import go_on_from
 from lightune.adapt.merging import MergedEvaluation
 from lightune.adapt.prompts import hide_virtual_tokens
 from lightune.adapt.starts import Start
@@ -18,6 +19,7 @@ from lightune.check.methods import method_error
 from lightune.errors import ConfigError
 from lightune.models.adapted import note_changes, parameters_as_they_are
 from lightune.models.architecture import architecture_of, head_parameters
+from lightune.report import show
 
 # Their head is as large as the vocabulary, and came with the weights.
 LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
@@ -117,6 +119,7 @@ class Adapter:
         multiples: Part of a parameter's name → what its learning rate is multiplied by.
         start: Computes the first values of LoRA's factors from training data.
         architectures: Kinds of backbone that the method is made for; None: all.
+        init_from: An adapter of the same method to go on from: a run folder, an adapter's folder, a name on the Hub.
     """
 
     penalty: Callable[[nn.Module], Tensor] | None = None
@@ -131,6 +134,7 @@ class Adapter:
         multiples: Mapping[str, float] | None = None,
         start: Start | None = None,
         architectures: Sequence[str] | None = None,
+        init_from: str | None = None,
     ) -> None:
         self.config = config
         self.lr = lr
@@ -140,6 +144,7 @@ class Adapter:
         self.multiples: Mapping[str, float] = multiples or {}
         self.start = start
         self.architectures = architectures
+        self.init_from = init_from
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where a target module does not exist, or the method is for other kinds of backbone."""
@@ -210,6 +215,9 @@ class Adapter:
         if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
             hide_virtual_tokens(adapted)
         _train_loose_parameters(adapted, fresh, head)
+        if self.init_from and training:
+            anew = go_on_from(adapted, self.init_from)
+            show.note(f"Goes on from the adapter in {self.init_from}" + (f"; new: {', '.join(anew)}" if anew else ""))
         return adapted
 
     def callbacks(self) -> list[Callback]:

@@ -82,10 +82,9 @@ def forget_peaks() -> None:
 
 def _peak_resident() -> float:
     """Return the most resident memory since `forget_peaks`, in MiB."""
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        (held,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-        return int(held) / 2**10
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace") if sys.platform == "linux" else ""
+    if held := re.search(r"VmHWM:\s+(\d+) kB", status):  # not every kernel tells
+        return int(held[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
