@@ -1,5 +1,6 @@
 """Small whole runs, for tests that look at what a run leaves behind: started, and read back."""
 
+import copy
 import csv
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from torch import Tensor
 
 from lightune import assemble, cli
@@ -62,11 +65,17 @@ def evaluate(checkpoint: Path, run_dir: Path, *overrides: str) -> Path:
     return run_dir
 
 
-def assembled(run_dir: Path, *overrides: str) -> Experiment:
-    """Return a small run's parts, before its first step: ``experiment.trainer`` can fit them."""
+@lru_cache(maxsize=4)  # a run and its repetition
+def _composed(*overrides: str) -> DictConfig:
     cli.register_resolvers()
     with initialize_config_dir(str(command.ROOT / "conf"), version_base="1.3"):
-        cfg = compose("train", [*SMALL, *overrides, f"run_dir={run_dir}"])
+        return compose("train", [*SMALL, *overrides])
+
+
+def assembled(run_dir: Path, *overrides: str) -> Experiment:
+    """Return a small run's parts, before its first step: ``experiment.trainer`` can fit them."""
+    cfg = copy.deepcopy(_composed(*overrides))
+    cfg.run_dir = str(run_dir)
     lightning.seed_everything(cfg.seed, verbose=False)
     return assemble.experiment(cfg, {"config": plain(cfg), "overrides": []})
 
