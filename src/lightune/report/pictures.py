@@ -50,20 +50,25 @@ def write_comparison(path: Path, points: Rows, metric: str) -> None:
 
 
 def comparison(points: Rows, metric: str) -> "Figure":
-    """Return the picture: a panel a cost, a point a method."""
+    """Return the picture: a panel a cost, a numbered point a method, best first, and their names beside."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4.2 * len(_COSTS)), layout="constrained")
-    for axes, (cost, label) in zip(figure.subplots(len(_COSTS), squeeze=False).flat, _COSTS.items(), strict=True):
-        across, up = [point[cost] for point in points], [point[f"test/{metric}"] for point in points]
-        axes.scatter(across, up, s=18)
-        for name, x, y in zip((point["name"] for point in points), across, up, strict=True):
-            axes.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    ranked = sorted(points, key=lambda point: -point[f"test/{metric}"])
+    figure = Figure(figsize=(11, 4.2 * len(_COSTS)), layout="constrained")
+    parts: Any = figure.subfigures(1, 2, width_ratios=[4, 1])
+    panels, names = parts
+    for axes, (cost, label) in zip(panels.subplots(len(_COSTS), squeeze=False).flat, _COSTS.items(), strict=True):
+        across, up = [point[cost] for point in ranked], [point[f"test/{metric}"] for point in ranked]
+        axes.scatter(across, up, s=14)
+        for number, place in enumerate(zip(across, up, strict=True), start=1):
+            axes.annotate(str(number), place, xytext=(2, 2), textcoords="offset points", fontsize=7)
         if min(across) > 0 and max(across) > 20 * min(across):
             axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.set_ylabel(f"{metric} on test")
         axes.grid(visible=True, alpha=0.3)
+    lines = [f"{i:2d} {point[f'test/{metric}']:.3f} {point['name']}" for i, point in enumerate(ranked, start=1)]
+    names.text(0.02, 0.98, "\n".join(lines), va="top", family="monospace", fontsize=8)
     return figure
 
 
