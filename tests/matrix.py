@@ -44,7 +44,7 @@ TINY = ("tiny", "tiny-decoder")
 # A vocabulary's logits are most of the work of a tiny language model.
 SHORT = ("task.max_target_length=32", "data.max_length=64")
 LANGUAGE = {
-    "clm": (("tiny-decoder",), ()),
+    "clm": (("tiny-decoder",), ("data.limit.train=1",)),  # a document is many rows
     "mlm": (("tiny",), ()),
     "prefix_lm": (("tiny-decoder", "tiny-seq2seq"), SHORT),
     "summarization": (("tiny-decoder", "tiny-seq2seq"), SHORT),
