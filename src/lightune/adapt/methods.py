@@ -214,7 +214,8 @@ class Adapter:
         note_changes(adapted, before, all_adapted=self.start is not None and self.start.changes_weights)
         if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
             hide_virtual_tokens(adapted)
-        _train_loose_parameters(adapted, fresh, head)
+        # Some methods have no place for modules that are trained in full.
+        _train_loose_parameters(adapted, own | set(fresh), head if "modules_to_save" in known else ())
         if self.init_from and training:
             anew = go_on_from(adapted, self.init_from)
             show.note(f"Goes on from the adapter in {self.init_from}" + (f"; new: {', '.join(anew)}" if anew else ""))
@@ -234,7 +235,7 @@ class Adapter:
 
 
 def _train_loose_parameters(model: nn.Module, fresh: Collection[str], head: Sequence[str]) -> None:
-    """Mark fresh parameters outside any wholly fresh module as trainable; random and frozen would be lost."""
+    """Mark what is new outside the modules that peft copied as trainable; random and frozen would be lost."""
     loose = {name for name in fresh if not any(name.startswith(f"{module}.") for module in head)}
     for name, parameter in model.named_parameters():
         plain = name.replace(".base_layer.", ".")  # peft's name for the layer that an adapter was put beside
