@@ -84,3 +84,20 @@ def test_a_checkpoint_has_to_be_there(tmp_path: Path) -> None:
     outcome = command.run("export", [f"checkpoint={tmp_path / 'none.ckpt'}"], tmp_path)
     assert outcome.status == 1
     assert "there is no such" in outcome.err
+
+
+def test_a_folder_with_bottlenecks_is_loaded_by_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = (*TASKS["classification"], "peft=houlsby", "trainer.max_steps=3")
+    run = running.train(tmp_path / "run", *typed)
+    code = (run / "model" / "README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(run / "model")
+    exec(code, names)
+    again = running.assembled(tmp_path / "again", *typed)
+    load_weights(again.module.model, run / "checkpoints" / "last.ckpt", again.module.everything)
+    assert torch.allclose(outputs(names["model"]), outputs(again.module.model), atol=1e-6)
+    bare = transformers.AutoModelForSequenceClassification.from_pretrained(run / "model")
+    assert not torch.allclose(outputs(bare), outputs(again.module.model), atol=1e-6)
+    outcome = exported(run)
+    assert outcome.status == 1
+    assert "bottleneck adapters cannot become part of the weights" in outcome.err

@@ -43,6 +43,8 @@ COUNTS: Mapping[str, int] = {
     "unilora": 4096,
     "fourierft": 1000 * ADAPTED,
     "waveft": 1000 * ADAPTED,
+    "pfeiffer": LAYERS * (2 * WIDTH * 4 + 4 + WIDTH),
+    "houlsby": 2 * LAYERS * (2 * WIDTH * 4 + 4 + WIDTH),
     "ia3": LAYERS * (3 * WIDTH + INNER),
     "beft": LAYERS * WIDTH,
     "prompt_tuning": 20 * WIDTH,

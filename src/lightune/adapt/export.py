@@ -8,6 +8,7 @@ from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
+from lightune.adapt.bottleneck import has_bottlenecks
 from lightune.adapt.merging import adapted_layers, fold
 from lightune.errors import ConfigError
 from lightune.models.quantization import quantized_parameters
@@ -27,6 +28,8 @@ def merged(model: nn.Module) -> PreTrainedModel:
     Raises:
         ConfigError: Its adapters are no change of weights, or the weights are quantised.
     """
+    if has_bottlenecks(model):
+        raise ConfigError("merge=true: bottleneck adapters cannot become part of the weights", _INSTEAD)
     if not isinstance(model, PeftModel):
         assert isinstance(model, PreTrainedModel)
         return model

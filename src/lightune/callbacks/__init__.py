@@ -8,11 +8,13 @@ from lightune.callbacks.noise import EmbeddingNoise
 from lightune.callbacks.progress import ProgressBar
 from lightune.callbacks.random_state import RandomState
 from lightune.callbacks.stopwatch import Stopwatch
+from lightune.callbacks.unfreezing import GradualUnfreezing
 
 __all__ = [
     "BestCheckpoint",
     "EarlyStopping",
     "EmbeddingNoise",
+    "GradualUnfreezing",
     "LastCheckpoint",
     "ProgressBar",
     "RandomState",

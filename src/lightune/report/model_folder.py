@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+from lightune.adapt.bottleneck import has_bottlenecks
 from lightune.models.adapted import changed_weights
 from lightune.models.architecture import takes_no_pooler
 from lightune.models.quantization import constructor, weight_count
@@ -42,6 +43,13 @@ _FULL = """from transformers import AutoTokenizer, {auto}
 folder = "."  # this folder
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto}.from_pretrained(folder{bare})"""
+
+_BOTTLENECKS = """from lightune.adapt.bottleneck import load  # a package is needed that knows bottlenecks
+from transformers import AutoTokenizer, {auto}
+
+folder = "."  # this folder
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = load(folder, {auto})"""
 
 _ADAPTER = """from peft import PeftConfig, PeftModel
 from transformers import AutoConfig, AutoTokenizer, {auto}{imports}
@@ -153,7 +161,13 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
     bare = ", add_pooling_layer=False" if takes_no_pooler(task.auto_class, config) else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in metrics.items() if name.startswith("test/")]
     elsewhere = pretrained and not changed_weights(model)
-    template = (_ADAPTER if elsewhere else _ADAPTER_AND_BACKBONE) if adapter else _FULL
+    template = (
+        (_ADAPTER if elsewhere else _ADAPTER_AND_BACKBONE)
+        if adapter
+        else _BOTTLENECKS
+        if has_bottlenecks(model)
+        else _FULL
+    )
     sizes, room = _ROOM if adapter and _has_new_tokens(model) else ("", "")
     places = {"auto": task.auto_class, "mapping": mapping, "bare": bare, "sizes": sizes, "room": room}
     loading = template.format(**places, **_quantization(config))
@@ -162,12 +176,20 @@ def _card(model: nn.Module, task: Task, base: str, metrics: Mapping[str, float],
         base_model=f"\nbase_model: {base}" if pretrained else "",
         task=task.name,
         title=f"{base.rpartition('/')[2]} for {task.name}",
-        method=type(model).__name__ if adapter else "full fine-tuning",
+        method=_method(model),
         trained=counts["trainable"],
         total=counts["total"],
         metrics="\n".join(rows),
         usage="\n\n".join(part for part in (loading, task.usage()) if part),
     )
+
+
+def _method(model: nn.Module) -> str:
+    if isinstance(model, PeftModel):
+        return type(model).__name__
+    if has_bottlenecks(model):
+        return "bottleneck adapters"
+    return "full fine-tuning" if all(p.requires_grad for p in model.parameters()) else "fine-tuning of a part"
 
 
 def _quantization(config: Any) -> dict[str, str]:
