@@ -14,6 +14,7 @@ from lightune.losses import (
     contrastive,
     cosent,
     cross_entropy,
+    divergence,
     sequence_cross_entropy,
     span_cross_entropy,
     squared_error,
@@ -295,3 +296,18 @@ def test_cosent_stays_finite_at_low_temperatures() -> None:
     assert loss.item() == pytest.approx(4000.0)
     assert cosines.grad is not None
     assert torch.isfinite(cosines.grad).all()
+
+
+def test_divergence_by_hand_and_by_torch() -> None:
+    # Probabilities 3/4, 1/4 and 1/2, 1/2: KL both ways, halved.
+    one, other = torch.tensor([[math.log(3), 0.0]]), torch.tensor([[0.0, 0.0]])
+    there = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    back = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    assert float(divergence(one, other)) == pytest.approx((there + back) / 2)
+    p, q = torch.randn(5, 7), torch.randn(5, 7)
+    kl = [
+        functional.kl_div(b.log_softmax(-1), a.log_softmax(-1), log_target=True, reduction="sum")
+        for a, b in ((p, q), (q, p))
+    ]
+    assert float(divergence(p, q)) == pytest.approx(float(sum(kl)) / 2, rel=1e-5)
+    assert float(divergence(p, p + 3)) == pytest.approx(0, abs=1e-5)

@@ -57,6 +57,17 @@ def cross_entropy(
     return loss, counted.sum()
 
 
+def divergence(one: Tensor, other: Tensor) -> Tensor:
+    """Return how far two predictions of the same rows are from each other: ½ (KL(p‖q) + KL(q‖p)), summed over rows.
+
+    Args:
+        one: Logits, (rows, classes).
+        other: Logits of the same shape.
+    """
+    p, q = one.float().log_softmax(-1), other.float().log_softmax(-1)
+    return ((p.exp() - q.exp()) * (p - q)).sum() / 2
+
+
 def sequence_cross_entropy(
     logits: Tensor, labels: Tensor, *, shift: bool = False, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:

@@ -1,14 +1,17 @@
 """Labels in one order, pairs, a loss that smooths in training only, and the metrics of a model that knows."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from sklearn.metrics import f1_score, precision_score, recall_score
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
+from lightune import losses
 from lightune.data import world
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError
@@ -275,3 +278,27 @@ def test_groups_stand_or_fall_together() -> None:
     assert task.group(read) == read["group"] == "q"
     (concluded,) = task.conclude([(0, 0, torch.tensor([0.7, 0.3]).numpy())], [read])
     assert concluded.group == "q"
+
+
+def test_r_drop_is_the_mean_of_two_passes_and_their_divergence() -> None:
+    class Turns(nn.Module):
+        """Gives one pair of logits after the other."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits = [torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])]
+
+        def forward(self, **_: Tensor) -> Any:
+            return SimpleNamespace(logits=self.logits.pop(0))
+
+    task = replace(TASK, labels=("a", "b"), r_drop=3.0)
+    batch = {"input_ids": torch.ones(1, 2), "attention_mask": torch.ones(1, 2), "labels": torch.tensor([0])}
+    one, other = Turns().logits
+    expected = (
+        functional.cross_entropy(one, batch["labels"])
+        + functional.cross_entropy(other, batch["labels"])
+        + 3.0 * losses.divergence(one, other)
+    ) / 2
+    assert float(task.step(Turns().train(), batch).loss_sum) == pytest.approx(float(expected))
+    once = task.step(Turns().eval(), batch).loss_sum
+    assert float(once) == pytest.approx(float(functional.cross_entropy(one, batch["labels"])))

@@ -37,6 +37,11 @@ _NUMBERS: dict[str, _Expected] = {
         )
         for split in SPLITS
     },
+    "task.label_smoothing": ("a share from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1, 0.1),
+    "task.focal_gamma": ("a number of at least 0", lambda v: is_number(v) and v >= 0, 2.0),
+    "task.r_drop": ("a number of at least 0", lambda v: is_number(v) and v >= 0, 1.0),
+    "model.gradient_checkpointing": _SWITCH,
+    "model.compile": _SWITCH,
     "optimizer.lr": ("a number above 0", lambda v: is_number(v) and v > 0, "1e-4"),
     "optimizer.head_lr": (
         "null, a number above 0, or a multiple of optimizer.lr",

@@ -35,6 +35,8 @@ class Classification(Task):
         class_weights: Factor of each label's loss: None, ``balanced`` (in inverse proportion to its training examples,
             1 on average), or label → factor, 1 for those that are not named.
         focal_gamma: How much less an example counts that the model is sure of already; 0 leaves the loss alone.
+        r_drop: How much it counts that two passes with different dropout disagree (Liang et al. 2021, R-Drop); above 0
+            a training step runs the model twice. The loss is half of the paper's.
         positive: The label that ``precision``, ``recall`` and ``f1`` are measured for, or several names that it may
             have, of which the data has one; None measures none.
         architectures: Kinds of backbone that have a head for it.
@@ -47,6 +49,7 @@ class Classification(Task):
     label_smoothing: float = 0.0
     class_weights: str | Mapping[str, float] | None = None
     focal_gamma: float = 0.0
+    r_drop: float = 0.0
     positive: str | Sequence[str] | None = None
     architectures: tuple[str, ...] = ("encoder", "decoder")
     name: str = "classification"
@@ -55,7 +58,7 @@ class Classification(Task):
     auto_class: ClassVar[str] = "AutoModelForSequenceClassification"
     peft_type: ClassVar[str] = "SEQ_CLS"
     augmentable: ClassVar[Sequence[str]] = ("text", "text_pair")
-    unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma", "positive")
+    unencoded: ClassVar[Sequence[str]] = ("label_smoothing", "class_weights", "focal_gamma", "r_drop", "positive")
 
     def read(self, table: Table) -> Table:
         """Return rows of id, text, text_pair (where there are pairs) and label (a string)."""
@@ -131,7 +134,12 @@ class Classification(Task):
         """Return the cross entropy over the labels; logits are (batch, labels)."""
         logits = model(**model_inputs(batch)).logits
         options = self._training_options(logits) if model.training else {}
-        return Output(*losses.cross_entropy(logits, batch["labels"], **options), (logits.detach(),))
+        loss, count = losses.cross_entropy(logits, batch["labels"], **options)
+        if model.training and self.r_drop:
+            again = model(**model_inputs(batch)).logits
+            second, _ = losses.cross_entropy(again, batch["labels"], **options)
+            loss = (loss + second + self.r_drop * losses.divergence(logits, again)) / 2
+        return Output(loss, count, (logits.detach(),))
 
     def _training_options(self, logits: Tensor) -> dict[str, Any]:
         weight = weight_tensor(self.class_weights, self.labels, logits)
