@@ -82,7 +82,9 @@ def digest(model: nn.Module) -> str:
     """
     sha = hashlib.sha256()
     saved = saved_names(model, everything=False)
-    frozen = [(name, p) for name, p in sorted(model.named_parameters()) if name not in saved]
+    # peft keeps a head as it was drawn beside the one that is trained: nobody's pretrained weights.
+    drawn = ".original_module."
+    frozen = [(name, p) for name, p in sorted(model.named_parameters()) if name not in saved and drawn not in name]
     # Quantised weights are told by their names alone: processors differ in how they round.
     quantized = quantized_parameters(model)
     for name, parameter in frozen:
