@@ -18,17 +18,10 @@ from lightune.keys import KEYS, referred
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
 _PRESETS = ("experiment", "debug", "hparams_search")
 # The keys and groups that a checkpoint's own overrides may name.
-_FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - {
-    "trust",
-    "paths",
-    "run_dir",
-    "resume",
-    "checkpoint",
-    "merge",
-    "output",
-}
+_OF_A_COMMAND = {"trust", "paths", "run_dir", "resume", "checkpoint", "adapter", "merge", "output"}
+_FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - _OF_A_COMMAND
 # What belongs to this command rather than to the run that wrote the checkpoint.
-_OWN = ("paths", "run_dir", "resume", "trust", "model.trust_remote_code", "checkpoint", "split", "merge", "output")
+_OWN = (*sorted(_OF_A_COMMAND), "model.trust_remote_code", "split")
 # An evaluation runs on the machine it is started on, without the training's callbacks and loggers.
 _NOT_FOR_EVALUATION = ("trainer", "callbacks", "logger")
 

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import __version__, assemble, checkpoint_card, machine, overrides
+from lightune.adapt.earlier import go_on_from
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks, peak_memory
 from lightune.checkpoint import load_weights
@@ -245,13 +246,15 @@ def evaluate(cfg: DictConfig) -> float | None:
     forget_peaks()
     quiet()
     path = Path(cfg.checkpoint)
-    split, typed_folder = cfg.split, cfg.run_dir
+    split, typed_folder, adapter = cfg.split, cfg.run_dir, cfg.adapter
     cfg = continued(cfg, path, typed())
     folder = Path(typed_folder) if typed_folder else _evaluation_folder(path, split)
     OmegaConf.update(cfg, "run_dir", str(folder))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
+    if adapter:
+        go_on_from(experiment.module.model, adapter)
     experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split
     experiment.trainer.test(experiment.module, experiment.data, verbose=False)

@@ -56,7 +56,7 @@ def test_a_head_for_other_labels_starts_anew(pretrained: dict[str, Path], tmp_pa
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("peft=ia3",), "the adapter there is Lora, and this run's IA3"),
+        (("peft=ia3",), "it is Lora, and this run's IA3"),
         (("peft=lora", "peft.config.r=4"), "other layers or sizes"),
         (("peft=lora", "peft.target_modules=[query]"), "other layers or sizes"),
         (("peft=pissa",), "begins by changing the backbone"),
@@ -78,4 +78,22 @@ def test_a_place_without_an_adapter_is_refused(pretrained: dict[str, Path], tmp_
     on = typed(pretrained["encoder"], "peft=lora", f"peft.init_from={tmp_path}")
     outcome = command.run("train", [*running.SMALL, *on, "run_dir=on"], tmp_path)
     assert outcome.status == 1
-    assert "no adapter could be read there" in outcome.err
+    assert "it could not be read" in outcome.err
+
+
+def test_an_evaluation_takes_another_adapter(pretrained: dict[str, Path], tmp_path: Path) -> None:
+    few = ("peft=lora", "trainer.max_steps=5", "optimizer.lr=0.01")
+    one = running.train(tmp_path / "one", *typed(pretrained["encoder"], *few))
+    other = running.train(tmp_path / "other", *typed(pretrained["encoder"], *few, "seed=7"))
+    swapped = running.evaluate(one / "checkpoints" / "best.ckpt", tmp_path / "swapped", f"adapter={other}")
+    own = running.evaluate(one / "checkpoints" / "best.ckpt", tmp_path / "own")
+    theirs = running.metrics(other, "test/loss")
+    assert running.metrics(swapped, "test/loss") == pytest.approx(theirs, abs=1e-6)
+    assert running.metrics(own, "test/loss") != pytest.approx(theirs, abs=1e-6)
+
+
+def test_a_model_without_adapters_takes_none(pretrained: dict[str, Path], tmp_path: Path) -> None:
+    run = running.train(tmp_path / "run", *typed(pretrained["encoder"], "peft=full", "trainer.max_steps=5"))
+    outcome = command.run("eval", [f"checkpoint={run}", f"adapter={run}", "run_dir=eval"], tmp_path)
+    assert outcome.status == 1
+    assert "has no place in a model without adapters" in outcome.err

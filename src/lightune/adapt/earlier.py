@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightune.errors import ConfigError
 from lightune.models.adapted import changed_weights
@@ -18,7 +18,7 @@ def adapter_folder(place: str) -> str:
 
 
 @torch.no_grad()
-def go_on_from(model: PeftModel, place: str) -> list[str]:
+def go_on_from(model: nn.Module, place: str) -> list[str]:
     """Put the tensors of an earlier adapter into a model that has one of the same kind.
 
     Args:
@@ -31,14 +31,18 @@ def go_on_from(model: PeftModel, place: str) -> list[str]:
     Raises:
         ConfigError: There is none; it is of another method, rank or place; or the method changes the backbone.
     """
+    if not isinstance(model, PeftModel):
+        raise ConfigError(
+            f"the adapter in {place} has no place in a model without adapters", "mend peft=…, or leave it out"
+        )
     settings, tensors = _read(place)
     ours = type(model.active_peft_config)
     if type(settings) is not ours:
         theirs, own = (kind.__name__.removesuffix("Config") for kind in (type(settings), ours))
-        raise ConfigError(f"peft.init_from={place}: the adapter there is {theirs}, and this run's {own}", "mend peft=…")
+        raise ConfigError(f"the adapter in {place}: it is {theirs}, and this run's {own}", "mend peft=…")
     if changed_weights(model):
         raise ConfigError(
-            f"peft.init_from={place}: this method begins by changing the backbone, which the adapter does not know",
+            f"the adapter in {place}: this method begins by changing the backbone, which it does not know",
             "type peft=lora, or leave it out",
         )
     wanted: dict[str, Tensor] = get_peft_model_state_dict(model)
@@ -46,7 +50,7 @@ def go_on_from(model: PeftModel, place: str) -> list[str]:
     inside = {name for name in {*wanted, *tensors} if _belongs_to_adapter(model, name)}
     if odd := sorted(inside - set(fitting)):
         raise ConfigError(
-            f"peft.init_from={place}: the adapter there has other layers or sizes, first at {odd[0]}",
+            f"the adapter in {place}: it has other layers or sizes, first at {odd[0]}",
             "type the peft.config.… and peft.target_modules of its adapter_config.json",
         )
     set_peft_model_state_dict(model, {**wanted, **fitting})
@@ -59,7 +63,7 @@ def _read(place: str) -> tuple[PeftConfig, dict[str, Tensor]]:
         return PeftConfig.from_pretrained(folder), load_peft_weights(folder, device="cpu")
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"peft.init_from={place}: no adapter could be read there: {str(error).splitlines()[0]}",
+            f"the adapter in {place}: it could not be read: {str(error).splitlines()[0]}",
             "give a run folder, a folder with adapter_config.json, or a name on the Hub",
         ) from error
 
