@@ -11,17 +11,13 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-from lightune import machine, preflight
+from lightune import preflight
 from lightune.adapt import Adaptation, Training
 from lightune.callbacks import RandomState, Stopwatch
-from lightune.checkpoint import AtomicCheckpointIO
 from lightune.data.encoding import EncodedSplit, encode
 from lightune.data.loaders import Collate
 from lightune.data.module import DataModule
@@ -35,9 +31,9 @@ from lightune.instantiate import build, plain
 from lightune.models import Backbone
 from lightune.models.vocabulary import TokenizerTraining, restored, texts_of
 from lightune.module import FineTuner
-from lightune.report import show
 from lightune.report.history import HistoryLogger
 from lightune.tasks.base import Task
+from lightune.trainer import assembled_trainer
 
 _LEARNT_FROM = 100_000  # rows of a stream that a tokenizer is trained on
 
@@ -102,7 +98,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_monitors(task, _watched(cfg), cfg.get("headline") or ())
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
-    trainer = _trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
+    trainer = assembled_trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
     longest = min(cfg.data.max_length, _positions(config) - adaptation.virtual_tokens)
     cache = Path(cfg.paths.cache).expanduser()
     splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in examples.tables.items()}
@@ -261,57 +257,3 @@ def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
     if str(cfg.trainer.precision).endswith("mixed") and node.get("fused"):
         node["fused"] = False  # a fused step may unscale gradients itself, so Lightning refuses to clip them before
     return build(node, "optimizer"), rates
-
-
-def _trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogger, need: Collection[str]) -> Trainer:
-    nodes = {name: node for name, node in (cfg.callbacks or {}).items() if node}
-    if cfg.trainer.fast_dev_run:
-        nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
-    callbacks = [build(node, f"callbacks.{name}") for name, node in nodes.items()]
-    loggers: list[Logger] = [history] if "train" in need and "val" in need else []
-    named = [_logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node]
-    loggers += [logger for logger in named if not isinstance(logger, HistoryLogger)]
-    options = plain(cfg.trainer)
-    return build(
-        {**options, "devices": _devices(cfg), "strategy": _strategy(cfg)},
-        "trainer",
-        # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
-        # Lightning.
-        callbacks=sorted([*own, *callbacks], key=lambda callback: not getattr(callback, "precedes_merging", False)),
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=cfg.run_dir,
-        use_distributed_sampler=False,  # the plan of batches shares them out
-        enable_model_summary=False,
-        enable_progress_bar="progress_bar" in nodes,
-        enable_checkpointing=bool(nodes.keys() & {"best", "last"}),
-    )
-
-
-def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
-    content = plain(node)
-    if name == "wandb" and content.get("name") is None:
-        method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
-        content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
-    return build(content, f"logger.{name}")
-
-
-def _strategy(cfg: DictConfig) -> Any:
-    """Return the strategy as configured; ``auto`` on several GPUs is DDP that leaves buffers alone."""
-    strategy = plain(cfg.trainer.strategy)
-    several = cfg.trainer.accelerator not in ("cpu",) and torch.cuda.device_count() > 1 and cfg.trainer.devices != 1
-    # Lightning's own choice would broadcast buffers in every forward pass, and ranks may evaluate different
-    # numbers of batches: the one with more would wait for ever.
-    return DDPStrategy(broadcast_buffers=False) if strategy == "auto" and several else strategy
-
-
-def _devices(cfg: DictConfig) -> Any:
-    """Return the number of devices; DDP on a machine without GPUs gets two CPU processes, and says so."""
-    strategy = plain(cfg.trainer.strategy)
-    distributed = strategy not in ("auto", None)
-    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()
-    if not (distributed and on_cpu and cfg.trainer.devices in ("auto", 2)):
-        return cfg.trainer.devices
-    if machine.is_first_process():
-        show.note("No GPU in use: two CPU processes (gloo) run what several GPUs would.")
-    return 2

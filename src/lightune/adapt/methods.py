@@ -1,11 +1,12 @@
 """The ways of adapting a backbone. A new method of the peft library is a YAML file for `Adapter`, nothing more."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from lightning.pytorch.callbacks import Callback
-from peft import PeftConfig, get_peft_model
+from peft import PeftConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -19,7 +20,6 @@ from lightune.check.methods import method_error
 from lightune.errors import ConfigError
 from lightune.models.adapted import note_changes, parameters_as_they_are
 from lightune.models.architecture import architecture_of, head_parameters
-from lightune.report import show
 
 # Their head is as large as the vocabulary, and came with the weights.
 LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
@@ -174,52 +174,67 @@ class Adapter:
         """Return the model with adapters; only they, the head and the embeddings of new tokens are trainable."""
         # A head that came with the weights is trained in full like a new one: peft knows heads by no other way.
         own = set() if peft_type in LANGUAGE_MODELS else head_parameters(model)
-        start = self.start if training else None
         head = fresh_modules(model, own | set(fresh))
+        before = parameters_as_they_are(model)
+        options = {"task_type": peft_type, **self._options(model, head, new_tokens, training)}
+        adapted = self._inserted(model, options, training)
+        note_changes(adapted, before, all_adapted=self.start is not None and self.start.changes_weights)
+        if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
+            hide_virtual_tokens(adapted)
+        # Some methods have no place for modules that are trained in full.
+        _train_loose_parameters(adapted, own | set(fresh), head if "modules_to_save" in self._known() else ())
+        if self.init_from and training and (anew := go_on_from(adapted, self.init_from)):
+            warnings.warn(f"the adapter in {self.init_from} has no {', '.join(anew)}, which start anew", stacklevel=2)
+        return adapted
+
+    def _options(
+        self, model: PreTrainedModel, head: Sequence[str], new_tokens: Sequence[int], training: Training | None
+    ) -> dict[str, Any]:
+        """Return what the method's configuration is given besides what the files say."""
         options: dict[str, Any] = {
-            "task_type": peft_type,
             "modules_to_save": [*head, *(self._given().get("modules_to_save") or [])],
-            **(self._scheduled(training.steps if training else None)),
-            **(start.options() if start else {}),
+            **self._scheduled(training.steps if training else None),
+            **(self.start.options() if self.start and training else {}),
         }
         if self.target_modules not in (None, _LIBRARY):
             targets = target_modules(model, self.target_modules, head)
             sizes = [name for name, value in self._given().items() if value == _FITTING]
-            options |= {
-                "target_modules": targets,
-                **dict.fromkeys(sizes, common_divisor(model, targets) if sizes else 0),
-            }
-        known = inspect.signature(getattr(self.config, "func", self.config)).parameters
+            divisor = common_divisor(model, targets) if sizes else 0
+            options |= {"target_modules": targets, **dict.fromkeys(sizes, divisor)}
         if new_tokens:
             options["trainable_token_indices"] = list(new_tokens)
-            if "trainable_token_indices" not in known:
+            if "trainable_token_indices" not in self._known():
                 raise ConfigError(
                     "model.new_tokens: this method of peft cannot train the embeddings of new tokens",
                     "type peft=lora or peft=full",
                 )
-        before = parameters_as_they_are(model)
+        return options
+
+    def _inserted(self, model: PreTrainedModel, options: Mapping[str, Any], training: Training | None) -> PeftModel:
+        """Return the model with what the method adds.
+
+        Raises:
+            ConfigError: peft does not like a value.
+        """
+        known = self._known()
         try:
             config = self.config(**{key: value for key, value in options.items() if key in known})
-            if start and training:
-                start.before(model, config, training)
-            adapted = get_peft_model(model, config)
-            if start and training:
-                start.after(adapted, training)
+            if self.start and training:
+                self.start.before(model, config, training)
+            adapted: Any = get_peft_model(model, config)
+            if self.start and training:
+                self.start.after(adapted, training)
         except _REFUSALS as error:
             if "meta" in str(error).lower():  # no weights to compute from, and nobody's mistake
                 raise
             raise ConfigError(
                 f"peft: {str(error).splitlines()[0]}", "change peft.target_modules or peft.config"
             ) from error
-        note_changes(adapted, before, all_adapted=self.start is not None and self.start.changes_weights)
-        if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
-            hide_virtual_tokens(adapted)
-        # Some methods have no place for modules that are trained in full.
-        _train_loose_parameters(adapted, own | set(fresh), head if "modules_to_save" in known else ())
-        if self.init_from and training:
-            anew = go_on_from(adapted, self.init_from)
-            show.note(f"Goes on from the adapter in {self.init_from}" + (f"; new: {', '.join(anew)}" if anew else ""))
         return adapted
+
+    def _known(self) -> Collection[str]:
+        """Return the names of the options that the method's configuration takes."""
+        return inspect.signature(getattr(self.config, "func", self.config)).parameters
 
     def callbacks(self) -> list[Callback]:
         """Return the one that merges for evaluations, where that is wanted."""

@@ -1,0 +1,80 @@
+"""From the configuration to Lightning's trainer: callbacks, loggers, strategy, devices."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
+from omegaconf import DictConfig
+
+from lightune import machine
+from lightune.checkpoint import AtomicCheckpointIO
+from lightune.instantiate import build, plain
+from lightune.report import show
+from lightune.report.history import HistoryLogger
+
+
+def assembled_trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogger, need: Collection[str]) -> Trainer:
+    """Return the trainer with its callbacks, loggers, strategy and devices.
+
+    Args:
+        cfg: The whole, checked configuration.
+        own: Callbacks that every run has.
+        history: The logger behind history.csv.
+        need: Splits that the run uses.
+    """
+    nodes = {name: node for name, node in (cfg.callbacks or {}).items() if node}
+    if cfg.trainer.fast_dev_run:
+        nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
+    callbacks = [build(node, f"callbacks.{name}") for name, node in nodes.items()]
+    loggers: list[Logger] = [history] if "train" in need and "val" in need else []
+    named = [_logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node]
+    loggers += [logger for logger in named if not isinstance(logger, HistoryLogger)]
+    options = plain(cfg.trainer)
+    return build(
+        {**options, "devices": _devices(cfg), "strategy": _strategy(cfg)},
+        "trainer",
+        # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
+        # Lightning.
+        callbacks=sorted([*own, *callbacks], key=lambda callback: not getattr(callback, "precedes_merging", False)),
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=cfg.run_dir,
+        use_distributed_sampler=False,  # the plan of batches shares them out
+        enable_model_summary=False,
+        enable_progress_bar="progress_bar" in nodes,
+        enable_checkpointing=bool(nodes.keys() & {"best", "last"}),
+    )
+
+
+def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
+    content = plain(node)
+    if name == "wandb" and content.get("name") is None:
+        method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
+        content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
+    return build(content, f"logger.{name}")
+
+
+def _strategy(cfg: DictConfig) -> Any:
+    """Return the strategy as configured; ``auto`` on several GPUs is DDP that leaves buffers alone."""
+    strategy = plain(cfg.trainer.strategy)
+    several = cfg.trainer.accelerator not in ("cpu",) and torch.cuda.device_count() > 1 and cfg.trainer.devices != 1
+    # Lightning's own choice would broadcast buffers in every forward pass, and ranks may evaluate different
+    # numbers of batches: the one with more would wait for ever.
+    return DDPStrategy(broadcast_buffers=False) if strategy == "auto" and several else strategy
+
+
+def _devices(cfg: DictConfig) -> Any:
+    """Return the number of devices; DDP on a machine without GPUs gets two CPU processes, and says so."""
+    strategy = plain(cfg.trainer.strategy)
+    distributed = strategy not in ("auto", None)
+    on_cpu = cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    if not (distributed and on_cpu and cfg.trainer.devices in ("auto", 2)):
+        return cfg.trainer.devices
+    if machine.is_first_process():
+        show.note("No GPU in use: two CPU processes (gloo) run what several GPUs would.")
+    return 2
