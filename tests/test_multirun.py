@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
+from matplotlib.image import imread
 from omegaconf import OmegaConf
-from PIL import Image
 
 from lightune import cli
 from lightune.multirun import TABLE, Job, Multirun, comparison, shown_table, varying, write_table
@@ -145,8 +145,7 @@ def test_a_comparison_of_methods_ends_with_a_picture(tmp_path: Path) -> None:
     outcome = run("train", typed, tmp_path)
     assert outcome.status == 0, outcome.err
     (picture,) = tmp_path.rglob("runs.png")
-    with Image.open(picture) as image:
-        assert image.size > (800, 800)
+    assert min(imread(picture).shape[:2]) > 800
     with picture.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
         trained = [int(float(row["params/trainable"])) for row in csv.DictReader(file)]
     assert trained[1] < trained[0]

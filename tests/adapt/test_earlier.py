@@ -48,10 +48,9 @@ def test_a_head_for_other_labels_starts_anew(pretrained: dict[str, Path], tmp_pa
     rows = tmp_path / "rows.tsv"
     rows.write_text("text\tlabel\n" + "a good one\tyes\na bad one\tno\n" * 20, encoding="utf-8")
     on = typed(pretrained["encoder"], "peft=lora", "data=files", f"data.train={rows}", f"peft.init_from={run}")
-    outcome = command.run("train", [*running.SMALL, *on, f"run_dir={tmp_path / 'on'}"], tmp_path)
+    with pytest.warns(UserWarning, match=r"has no .*classifier\.weight, which start anew"):
+        outcome = command.run("train", [*running.SMALL, *on, f"run_dir={tmp_path / 'on'}"], tmp_path)
     assert outcome.status == 0, outcome.err
-    assert "classifier.weight" in outcome.err
-    assert "start anew" in outcome.err
 
 
 @pytest.mark.parametrize(

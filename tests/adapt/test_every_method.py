@@ -21,7 +21,11 @@ METHODS = sorted(file.stem for file in CONF.glob("[!_]*.yaml"))
 TASKS = {"encoder": ("classification",), "decoder": ("clm",), "encoder-decoder": ("translation",)}
 # What a cell needs here that it does not need elsewhere.
 FITTED: Mapping[str, tuple[str, ...]] = {
-    "trainable_tokens": ("peft.config.token_indices=[101,102,1012,1996,1037]", "optimizer.lr=0.05"),
+    "trainable_tokens": (
+        "peft.config.token_indices=[101,102,1012,1996,1037]",
+        "optimizer.lr=0.05",
+        "optimizer.head_lr=0.4x",
+    ),
     "qlora": ("optimizer=adamw",),  # its own needs a GPU
     "adalora": ("peft.orthogonality_weight=0",),  # the penalty falls more slowly than the loss
 }
@@ -90,7 +94,7 @@ def cell(request: pytest.FixtureRequest, pretrained: dict[str, Path], tmp_path_f
         "data.max_length=64",
         *(["task.max_target_length=24", "task.generation=null", "task.monitor=loss"] if task == "translation" else []),
         f"trainer.max_epochs={STEPS}",
-        "trainer.check_val_every_n_epoch=5",
+        f"trainer.check_val_every_n_epoch={STEPS}",
         "scheduler=constant",
         "model.lr={lora: 2e-3, full: 2e-3}",
     )
