@@ -11,7 +11,7 @@ from lightune.checkpoint import load_weights
 from lightune.continuation import continued
 from lightune.instantiate import plain
 from lightune.report import model_folder, show
-from lightune.run import learnt, quiet, typed
+from lightune.run import home_of, learnt, quiet, typed
 
 
 def export(cfg: DictConfig) -> None:
@@ -26,7 +26,7 @@ def export(cfg: DictConfig) -> None:
     quiet()
     path, merge, output = Path(cfg.checkpoint), cfg.merge, cfg.output
     cfg = continued(cfg, path, typed())
-    folder = Path(output).expanduser() if output else _beside(path, "merged" if merge else "exported")
+    folder = Path(output).expanduser() if output else home_of(path) / ("merged" if merge else "exported")
     OmegaConf.update(cfg, "run_dir", str(folder))
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need=())
     model = experiment.module.model
@@ -39,8 +39,3 @@ def export(cfg: DictConfig) -> None:
     )
     kind = "adapters and head" if isinstance(model, PeftModel) else "the whole model"
     show.note(f"Written to {folder}/: {kind}, with a model card that shows how to load it")
-
-
-def _beside(path: Path, name: str) -> Path:
-    home = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    return home / name

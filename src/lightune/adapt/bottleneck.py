@@ -1,21 +1,20 @@
 """Bottleneck adapters: small networks behind the blocks of each layer, which peft does not have."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 
-from lightune.adapt.methods import LANGUAGE_MODELS
+from lightune.adapt.methods import Adaptation, always_trained, train_only
 from lightune.adapt.training import Training
 from lightune.errors import ConfigError, nearest
-from lightune.models.architecture import head_parameters, layer_of
+from lightune.models.architecture import layer_of
 
 # The last linear layer of each block, as models of transformers call it.
 _ATTENTION = re.compile(
@@ -87,13 +86,13 @@ def load(folder: str | Path, auto_class: Any) -> PreTrainedModel:
         auto_class: The class that its card names.
     """
     model: PreTrainedModel = auto_class.from_pretrained(folder)
-    attach(model, **getattr(AutoConfig.from_pretrained(folder), _NAME))
+    attach(model, **getattr(model.config, _NAME))
     for file in Path(folder).glob("*.safetensors"):
         model.load_state_dict({n: t for n, t in load_file(file).items() if f".{_NAME}." in n}, strict=False)
     return model
 
 
-class Bottleneck:
+class Bottleneck(Adaptation):
     """Bottleneck adapters and the head are trained, the backbone is frozen.
 
     Args:
@@ -103,10 +102,6 @@ class Bottleneck:
         lr: Learning rate that suits this method; read by the optimiser's configuration.
         head_lr: That of the head, a multiple of `lr` or None; read there too.
     """
-
-    virtual_tokens = 0
-    multiples: Mapping[str, float] = {}
-    penalty: Callable[[nn.Module], Tensor] | None = None
 
     def __init__(
         self,
@@ -143,21 +138,10 @@ class Bottleneck:
         training: Training | None = None,
     ) -> nn.Module:
         """Return the model with bottlenecks, the rest of the backbone frozen."""
-        if new_tokens:
-            raise ConfigError(
-                "model.new_tokens: the embeddings of new tokens are not trained by this method",
-                "type peft=lora or peft=full",
-            )
-        head = set(fresh) | (set() if peft_type in LANGUAGE_MODELS else head_parameters(model))
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in head)
+        train_only(model, always_trained(model, fresh, peft_type), new_tokens)
         attach(model, **self.settings)
         setattr(model.config, _NAME, dict(self.settings))
         return model
-
-    def callbacks(self) -> list[Callback]:
-        """Return nothing."""
-        return []
 
 
 def has_bottlenecks(model: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from lightning.pytorch.callbacks import Callback
@@ -21,8 +22,7 @@ from lightune.errors import ConfigError
 from lightune.models.adapted import note_changes, parameters_as_they_are
 from lightune.models.architecture import architecture_of, head_parameters
 
-# Their head is as large as the vocabulary, and came with the weights.
-LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
+_LANGUAGE_MODELS = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 # Tasks whose outputs have a place for each token of the input.
 _BY_TOKEN = ("TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "FEATURE_EXTRACTION")
 _LIBRARY = "library"
@@ -31,23 +31,49 @@ _FITTING = "auto"  # of a size: what divides every layer
 _REFUSALS = (ValueError, TypeError, NotImplementedError)
 
 
+def always_trained(model: PreTrainedModel, fresh: Collection[str], peft_type: str) -> set[str]:
+    """Return the names of the parameters that every method trains: what is new, and the head.
+
+    A head that came with the weights is trained in full like a new one: peft knows heads by no other way. That of a
+    language model is as large as the vocabulary, and stays.
+    """
+    return set(fresh) | (set() if peft_type in _LANGUAGE_MODELS else head_parameters(model))
+
+
+def train_only(model: nn.Module, names: Collection[str], new_tokens: Sequence[int]) -> None:
+    """Freeze all parameters of a model but some.
+
+    Raises:
+        ConfigError: There are new tokens, whose embeddings would be frozen as they were drawn.
+    """
+    if new_tokens:
+        raise ConfigError(
+            "model.new_tokens: the embeddings of new tokens are not trained by this method",
+            "type peft=lora or peft=full",
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in names)
+
+
 class Adaptation(Protocol):
-    """Decides what of a model is trained.
+    """Decides what of a model is trained. Whoever inherits from it needs to say only what is not usual.
 
     Attributes:
         multiples: Part of a parameter's name → what its learning rate is multiplied by.
         penalty: Model → what is added to the loss; None: nothing.
     """
 
-    multiples: Mapping[str, float]
-    penalty: Callable[[nn.Module], Tensor] | None
+    multiples: Mapping[str, float] = MappingProxyType({})
+    penalty: Callable[[nn.Module], Tensor] | None = None
 
     @property
     def virtual_tokens(self) -> int:
         """Tokens that are put before an input."""
+        return 0
 
     def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
         """Raise ConfigError where the method does not fit the model, which has no weights yet."""
+        return
 
     def apply(
         self,
@@ -69,9 +95,10 @@ class Adaptation(Protocol):
 
     def callbacks(self) -> list[Callback]:
         """Return what the method does in the course of a run."""
+        return []
 
 
-class Full:
+class Full(Adaptation):
     """Every parameter is trained.
 
     Args:
@@ -83,13 +110,6 @@ class Full:
         self.lr = lr
         self.head_lr = head_lr
 
-    virtual_tokens = 0
-    multiples: Mapping[str, float] = {}
-    penalty: Callable[[nn.Module], Tensor] | None = None
-
-    def check(self, skeleton: PreTrainedModel, head: Sequence[str]) -> None:
-        """Nothing to refuse."""
-
     def apply(
         self,
         model: PreTrainedModel,
@@ -100,10 +120,6 @@ class Full:
     ) -> nn.Module:
         """Return the model as it is, all of it trainable."""
         return model.requires_grad_(True)
-
-    def callbacks(self) -> list[Callback]:
-        """Return nothing."""
-        return []
 
 
 class Adapter:
@@ -172,9 +188,8 @@ class Adapter:
         training: Training | None = None,
     ) -> nn.Module:
         """Return the model with adapters; only they, the head and the embeddings of new tokens are trainable."""
-        # A head that came with the weights is trained in full like a new one: peft knows heads by no other way.
-        own = set() if peft_type in LANGUAGE_MODELS else head_parameters(model)
-        head = fresh_modules(model, own | set(fresh))
+        in_full = always_trained(model, fresh, peft_type)
+        head = fresh_modules(model, in_full)
         before = parameters_as_they_are(model)
         options = {"task_type": peft_type, **self._options(model, head, new_tokens, training)}
         adapted = self._inserted(model, options, training)
@@ -182,7 +197,7 @@ class Adapter:
         if adapted.active_peft_config.is_prompt_learning and peft_type in _BY_TOKEN:
             hide_virtual_tokens(adapted)
         # Some methods have no place for modules that are trained in full.
-        _train_loose_parameters(adapted, own | set(fresh), head if "modules_to_save" in self._known() else ())
+        _train_loose_parameters(adapted, in_full, head if "modules_to_save" in self._known() else ())
         if self.init_from and training and (anew := go_on_from(adapted, self.init_from)):
             warnings.warn(f"the adapter in {self.init_from} has no {', '.join(anew)}, which start anew", stacklevel=2)
         return adapted

@@ -1,23 +1,22 @@
 """Some of a backbone's own parameters are trained, and nothing is added."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
-from lightune.adapt.methods import LANGUAGE_MODELS
+from lightune.adapt.methods import Adaptation, always_trained, train_only
 from lightune.adapt.training import Training
 from lightune.errors import ConfigError
-from lightune.models.architecture import head_parameters, layer_counts, layer_of
+from lightune.models.architecture import layer_counts, layer_of
 
 
 def _is_bias(name: str) -> bool:
     return name.endswith(".bias")  # T5 has tables that it calls biases of places
 
 
-class Partial:
+class Partial(Adaptation):
     """The head is trained, whatever else is new, and a part of the backbone.
 
     Args:
@@ -27,10 +26,6 @@ class Partial:
         lr: Learning rate that suits this method; read by the optimiser's configuration.
         head_lr: That of the head, a multiple of `lr` or None; read there too.
     """
-
-    virtual_tokens = 0
-    multiples: Mapping[str, float] = {}
-    penalty: Callable[[nn.Module], Tensor] | None = None
 
     def __init__(
         self,
@@ -66,15 +61,7 @@ class Partial:
         training: Training | None = None,
     ) -> nn.Module:
         """Return the model as it is, the rest of it frozen."""
-        if new_tokens:
-            raise ConfigError(
-                "model.new_tokens: the embeddings of new tokens are not trained by this method",
-                "type peft=lora or peft=full",
-            )
-        head = set() if peft_type in LANGUAGE_MODELS else head_parameters(model)
-        chosen = set(fresh) | head | self._names(model)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in chosen)
+        train_only(model, always_trained(model, fresh, peft_type) | self._names(model), new_tokens)
         return model
 
     def _names(self, model: nn.Module) -> set[str]:
@@ -89,7 +76,3 @@ class Partial:
             return "embed" not in name and not name.startswith("lm_head")
         stack, number = found
         return number >= counts[stack] - self.layers
-
-    def callbacks(self) -> list[Callback]:
-        """Return nothing."""
-        return []

@@ -29,12 +29,14 @@ class Start(Protocol):
 
     def before(self, model: nn.Module, config: Any, training: Training) -> None:
         """Look at the model without adapters."""
+        return
 
     def after(self, model: PeftModel, training: Training) -> None:
         """Look at the model with adapters."""
+        return
 
 
-class Eva:
+class Eva(Start):
     """The main directions of each layer's inputs (Paischer et al. 2024, One initialization to rule them all).
 
     Every layer keeps its rank: with ranks shared out by explained variance a checkpoint would need the data to be read.
@@ -51,9 +53,6 @@ class Eva:
     def options(self) -> dict[str, Any]:
         """Ask for it."""
         return {"init_lora_weights": "eva", "eva_config": EvaConfig(rho=1.0)}
-
-    def before(self, model: nn.Module, config: Any, training: Training) -> None:
-        """Nothing to look at."""
 
     def after(self, model: PeftModel, training: Training) -> None:
         """Compute the directions."""
@@ -79,7 +78,7 @@ def _rows(batch: Batch) -> list[Batch]:
     return [{key: tensor[i : i + 1] for key, tensor in batch.items()} for i in range(len(batch["input_ids"]))]
 
 
-class Corda:
+class Corda(Start):
     """Singular vectors weighed by the covariance of each layer's inputs (Yang et al. 2024, CorDA).
 
     Args:
@@ -109,11 +108,8 @@ class Corda:
         with torch.no_grad():
             preprocess_corda(model, config, forward)
 
-    def after(self, model: PeftModel, training: Training) -> None:
-        """Nothing to look at."""
 
-
-class LoraGa:
+class LoraGa(Start):
     """Factors whose first step is that of full fine-tuning, from gradients (Wang et al. 2024, LoRA-GA).
 
     Args:
@@ -140,6 +136,3 @@ class LoraGa:
                 training.loss(model, batch).backward()
 
         preprocess_loraga(model, config, backward)
-
-    def after(self, model: PeftModel, training: Training) -> None:
-        """Nothing to look at."""

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from lightune.errors import ConfigError, nearest
+from lightune.models.architecture import is_norm
 
 
 def fresh_modules(model: nn.Module, fresh: Collection[str]) -> tuple[str, ...]:
@@ -48,11 +49,7 @@ def _lies_in(name: str, modules: Iterable[str]) -> bool:
 def norm_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
     """Return the names of every normalisation layer outside the given modules, by their classes' names."""
     outside = tuple(without)
-    return [
-        name
-        for name, module in model.named_modules()
-        if "norm" in type(module).__name__.lower() and not _lies_in(name, outside)
-    ]
+    return [name for name, module in model.named_modules() if is_norm(module) and not _lies_in(name, outside)]
 
 
 # What may be said instead of names → how they are found.

@@ -9,14 +9,18 @@ from lightune.errors import ConfigError
 _OFFLINE = {"encoder": "minilm", "decoder": "smollm2", "encoder-decoder": "minilm-seq2seq"}  # backbones by kind
 
 
+def with_article(architecture: str) -> str:
+    """Return ``a decoder`` or ``an encoder``."""
+    return f"{'a' if architecture == 'decoder' else 'an'} {architecture}"
+
+
 def architecture_error(task: str, takes: Iterable[str] | None, architecture: str | None) -> ConfigError | None:
     """Return why a task cannot use an architecture; None where it can, or either side does not say."""
     if takes is None or architecture is None or architecture in takes:
         return None
-    article = "a" if architecture == "decoder" else "an"
     examples = " or ".join(f"model={_OFFLINE[kind]} ({kind})" for kind in takes if kind in _OFFLINE)
     return ConfigError(
-        f"task={task} does not work on {article} {architecture} model: it needs one of {', '.join(takes)}",
+        f"task={task} does not work on {with_article(architecture)} model: it needs one of {', '.join(takes)}",
         f"choose another backbone, e.g. {examples}",
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import machine
+from lightune.check.combination import with_article
 from lightune.errors import ConfigError
 
 # Configurations of peft whose layers can stand beside quantised ones, by the package that quantises.
@@ -91,9 +92,7 @@ def method_error(takes: Iterable[str] | None, architecture: str | None) -> Confi
     if takes is None or architecture is None or architecture in takes:
         return None
     return ConfigError(
-        f"peft: this method is for {' and '.join(takes)} models, and the backbone is an {architecture}".replace(
-            "an decoder", "a decoder"
-        ),
+        f"peft: this method is for {' and '.join(takes)} models, and the backbone is {with_article(architecture)}",
         "type peft=lora, or choose another backbone",
     )
 

@@ -68,6 +68,11 @@ def head_parameters(model: PreTrainedModel) -> set[str]:
     return {name for name in names if name.startswith(tuple(f"{head}." for head in heads))}
 
 
+def is_norm(module: nn.Module) -> bool:
+    """Return whether a module normalises: torch's own and the many RMSNorms of transformers, told by their names."""
+    return "norm" in type(module).__name__.lower()
+
+
 def layer_of(name: str) -> tuple[str, int] | None:
     """Return the stack and the number of the layer that a parameter lies in, told by its name; None outside layers."""
     found = _LAYER.match(name)

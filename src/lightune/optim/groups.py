@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from lightune.errors import ConfigError
-from lightune.models.architecture import layer_counts, layer_of
+from lightune.models.architecture import is_norm, layer_counts, layer_of
 
 # What peft puts into the names of a model that it wraps, of layers that it adapts and of modules that it copies.
 _PEFTS_OWN = re.compile(r"^base_model\.model\.|(?<=\.)(base_layer|modules_to_save\.default)\.")
@@ -138,7 +138,9 @@ def decay_names(model: nn.Module) -> frozenset[str]:
     return frozenset(
         name
         for name, parameter in model.named_parameters()
-        if "bias" not in name.lower() and not _is_norm(model, name) and (parameter.dim() > 1 or not shapes_are_whole)
+        if "bias" not in name.lower()
+        and not is_norm(_owner(model, name))
+        and (parameter.dim() > 1 or not shapes_are_whole)
     )
 
 
@@ -162,9 +164,8 @@ def _fresh_names(model: nn.Module, fresh: Collection[str]) -> frozenset[str]:
     return frozenset(name for name, _ in model.named_parameters() if _PEFTS_OWN.sub("", name) in fresh)
 
 
-def _is_norm(model: nn.Module, name: str) -> bool:
-    owner = model.get_submodule(name.rpartition(".")[0])
-    return "norm" in type(owner).__name__.lower()
+def _owner(model: nn.Module, name: str) -> nn.Module:
+    return model.get_submodule(name.rpartition(".")[0])
 
 
 def _check(numbers: dict[str, float], layer_decay: float | None) -> None:
