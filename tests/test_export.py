@@ -32,7 +32,7 @@ def outputs(model: Any) -> torch.Tensor:
 
 
 CELLS = [*((task, "lora") for task in TASKS), ("ner", "ia3")]
-CELLS += [("classification", method) for method in ("full", "pissa", "bitfit")]
+CELLS += [("classification", method) for method in ("full", "ia3", "pissa", "bitfit")]
 
 
 @pytest.mark.parametrize(("task", "method"), CELLS)

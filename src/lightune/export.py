@@ -6,10 +6,11 @@ from omegaconf import DictConfig, OmegaConf
 from peft import PeftModel
 
 from lightune import assemble, checkpoint_card
+from lightune.adapt.combining import Combination
 from lightune.adapt.export import merged
 from lightune.checkpoint import load_weights
 from lightune.continuation import continued
-from lightune.instantiate import plain
+from lightune.instantiate import build, plain
 from lightune.report import model_folder, show
 from lightune.run import home_of, learnt, quiet, typed
 
@@ -21,18 +22,19 @@ def export(cfg: DictConfig) -> None:
         cfg: The configuration composed from the checkpoint's overrides and the typed ones.
 
     Raises:
-        UserError: The checkpoint cannot be used, or its adapters cannot be merged.
+        UserError: The checkpoint cannot be used, or its adapters cannot be combined or merged.
     """
     quiet()
     path, merge, output = Path(cfg.checkpoint), cfg.merge, cfg.output
+    combination: Combination = build(cfg.combine, "combine")
     cfg = continued(cfg, path, typed())
     folder = Path(output).expanduser() if output else home_of(path) / ("merged" if merge else "exported")
     OmegaConf.update(cfg, "run_dir", str(folder))
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need=())
-    model = experiment.module.model
-    load_weights(model, path, experiment.module.everything)
+    load_weights(experiment.module.model, path, experiment.module.everything)
+    model = combination.of(experiment.module.model)
     model = merged(model) if merge else model
-    metrics = checkpoint_card.read(path)["metrics"]
+    metrics = {} if combination.adapters else checkpoint_card.read(path)["metrics"]
     pretrained = experiment.backbone.pretrained
     model_folder.write(
         folder, model.eval(), experiment.tokenizer, experiment.task, cfg.model.path, metrics, pretrained=pretrained

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import __version__, assemble, checkpoint_card, machine, overrides
-from lightune.adapt.earlier import go_on_from
+from lightune.adapt.combining import exchanged
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks, peak_memory
 from lightune.checkpoint import load_weights
@@ -254,7 +254,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
     if adapter:
-        go_on_from(experiment.module.model, adapter)
+        experiment.module.model = exchanged(experiment.module.model, adapter)
     experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split
     experiment.trainer.test(experiment.module, experiment.data, verbose=False)

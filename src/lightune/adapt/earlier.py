@@ -35,7 +35,7 @@ def go_on_from(model: nn.Module, place: str) -> list[str]:
         raise ConfigError(
             f"the adapter in {place} has no place in a model without adapters", "mend peft=…, or leave it out"
         )
-    settings, tensors = _read(place)
+    settings, tensors = read_adapter(place)
     ours = type(model.active_peft_config)
     if type(settings) is not ours:
         theirs, own = (kind.__name__.removesuffix("Config") for kind in (type(settings), ours))
@@ -47,7 +47,7 @@ def go_on_from(model: nn.Module, place: str) -> list[str]:
         )
     wanted: dict[str, Tensor] = get_peft_model_state_dict(model)
     fitting = {name: tensor for name, tensor in tensors.items() if _shape(wanted, name) == tensor.shape}
-    inside = {name for name in {*wanted, *tensors} if _belongs_to_adapter(model, name)}
+    inside = {name for name in {*wanted, *tensors} if belongs_to_adapter(model, name)}
     if odd := sorted(inside - set(fitting)):
         raise ConfigError(
             f"the adapter in {place}: it has other layers or sizes, first at {odd[0]}",
@@ -57,7 +57,15 @@ def go_on_from(model: nn.Module, place: str) -> list[str]:
     return sorted(set(wanted) - set(fitting))
 
 
-def _read(place: str) -> tuple[PeftConfig, dict[str, Tensor]]:
+def read_adapter(place: str) -> tuple[PeftConfig, dict[str, Tensor]]:
+    """Return an adapter's settings and tensors.
+
+    Args:
+        place: What `adapter_folder` takes.
+
+    Raises:
+        ConfigError: There is none.
+    """
     folder = adapter_folder(place)
     try:
         return PeftConfig.from_pretrained(folder), load_peft_weights(folder, device="cpu")
@@ -72,6 +80,7 @@ def _shape(tensors: dict[str, Tensor], name: str) -> torch.Size | None:
     return tensors[name].shape if name in tensors else None
 
 
-def _belongs_to_adapter(model: Any, name: str) -> bool:
+def belongs_to_adapter(model: Any, name: str) -> bool:
+    """Return whether a tensor that peft saves is part of the adapter, rather than a head beside it."""
     prefix = "prompt" if model.active_peft_config.is_prompt_learning else model.base_model.prefix
     return prefix in name

@@ -1,14 +1,12 @@
 """Adapters that become part of the weights they stand beside."""
 
-from typing import Any
-
 import torch
 from peft import PeftModel
-from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
 from lightune.adapt.bottleneck import has_bottlenecks
+from lightune.adapt.combining import without_adapters
 from lightune.adapt.merging import adapted_layers, fold
 from lightune.errors import ConfigError
 from lightune.models.quantization import quantized_parameters
@@ -19,8 +17,6 @@ _INSTEAD = "type merge=false, which writes them beside the backbone"
 @torch.no_grad()
 def merged(model: nn.Module) -> PreTrainedModel:
     """Return a model with adapters as one without, which gives the same outputs; it is the same one, changed.
-
-    peft's own merging fails for some methods where a module that is trained in full has several layers.
 
     Args:
         model: As a method returned it; one without adapters is returned as it is.
@@ -41,9 +37,4 @@ def merged(model: nn.Module) -> PreTrainedModel:
     if model.active_peft_config.is_prompt_learning or (adapted_layers(model) and not fold(model)):
         name = type(model.active_peft_config).__name__.removesuffix("Config")
         raise ConfigError(f"merge=true: what {name} learns cannot become part of the weights", _INSTEAD)
-    for module in model.modules():
-        if isinstance(module, ModulesToSaveWrapper):
-            trained = module.modules_to_save[str(module.active_adapter)]
-            module.original_module.load_state_dict(trained.state_dict())
-    plain: Any = model.unload()
-    return plain
+    return without_adapters(model)

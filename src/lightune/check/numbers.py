@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightune.errors import ConfigError
 from lightune.keys import SPLITS
@@ -42,6 +42,13 @@ _NUMBERS: dict[str, _Expected] = {
     "task.r_drop": ("a number of at least 0", lambda v: is_number(v) and v >= 0, 1.0),
     "model.gradient_checkpointing": _SWITCH,
     "model.compile": _SWITCH,
+    "merge": _SWITCH,
+    "combine.density": ("a share above 0, up to 1", lambda v: is_number(v) and 0 < v <= 1, 0.5),
+    "combine.weights": (
+        "null or a list of numbers",
+        lambda v: v is None or (isinstance(v, ListConfig) and all(map(is_number, v))),
+        "[0.5,0.5]",
+    ),
     "optimizer.lr": ("a number above 0", lambda v: is_number(v) and v > 0, "1e-4"),
     "optimizer.head_lr": (
         "null, a number above 0, or a multiple of optimizer.lr",
