@@ -17,6 +17,7 @@ from tests import running
 
 LORA = ("task=ner", "peft=lora", "data.batch_size=4", "trainer.accumulate_grad_batches=2", "scheduler=cosine")
 FULL = ("task=classification", "peft=full", "data.num_workers=2", "scheduler=linear")
+HEAD = ("task=classification", "peft=head", "scheduler=linear")
 MID = ("task=qa", "peft=lora", "data.tokens_per_batch=400", "trainer.val_check_interval=2", "scheduler=constant")
 # Every validation lowers the rate but the first: losses of so few steps at such a rate do not get better.
 PLATEAU = ("task=ner", "scheduler=reduce_on_plateau", "scheduler.patience=0", "trainer.val_check_interval=1")
@@ -63,7 +64,7 @@ def _snapshots(folder: Path) -> Iterator[list[Path]]:
         yield kept
 
 
-@pytest.mark.parametrize("typed", [LORA, FULL, MID, PLATEAU], ids=["lora", "full", "mid", "plateau"])
+@pytest.mark.parametrize("typed", [LORA, FULL, HEAD, MID, PLATEAU], ids=["lora", "full", "head", "mid", "plateau"])
 def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_path: Path) -> None:
     with _snapshots(tmp_path / "at") as kept:
         whole = running.train(tmp_path / "whole", *typed, *SHORT)

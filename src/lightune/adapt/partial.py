@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 from transformers import PreTrainedModel
 
+from lightune.adapt.features import FeatureMemory, freeze
 from lightune.adapt.methods import Adaptation, always_trained, train_only
 from lightune.adapt.training import Training
 from lightune.errors import ConfigError
@@ -23,6 +25,7 @@ class Partial(Adaptation):
         part: ``biases`` (BitFit, Ben Zaken et al. 2022), ``top`` (the last layers, and what lies above them), or
             ``nothing`` (the backbone gives features).
         layers: How many layers are the last.
+        features_gib: With ``nothing``: memory for what the backbone makes of each row, which is then computed once.
         lr: Learning rate that suits this method; read by the optimiser's configuration.
         head_lr: That of the head, a multiple of `lr` or None; read there too.
     """
@@ -31,11 +34,13 @@ class Partial(Adaptation):
         self,
         part: Literal["biases", "top", "nothing"],
         layers: int = 2,
+        features_gib: float = 0.0,
         lr: float = 1e-4,
         head_lr: float | str | None = None,
     ) -> None:
         self.part = part
         self.layers = layers
+        self.features_gib = features_gib
         self.lr = lr
         self.head_lr = head_lr
 
@@ -62,7 +67,13 @@ class Partial(Adaptation):
     ) -> nn.Module:
         """Return the model as it is, the rest of it frozen."""
         train_only(model, always_trained(model, fresh, peft_type) | self._names(model), new_tokens)
+        if self.part == "nothing" and training:
+            freeze(model)
         return model
+
+    def callbacks(self) -> list[Callback]:
+        """Return the one that computes features, where the backbone gives nothing else."""
+        return [FeatureMemory(self.features_gib)] if self.part == "nothing" and self.features_gib else []
 
     def _names(self, model: nn.Module) -> set[str]:
         names = {name for name, _ in model.named_parameters()}

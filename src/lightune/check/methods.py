@@ -108,13 +108,26 @@ def _method_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
         yield error
 
 
+def _head_alone(cfg: DictConfig) -> bool:
+    return _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "nothing"
+
+
 def _head_is_there(cfg: DictConfig) -> Iterator[ConfigError]:
-    alone = _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "nothing"
+    alone = _head_alone(cfg)
     by_likelihood = cfg.task.name == "choice" and cfg.model.architecture == "decoder"
     if alone and (cfg.task.name in _HEADLESS or by_likelihood):
         yield ConfigError(
             f"peft=head trains the head alone, and the model of task={cfg.task.name} has none of its own",
             "type peft=last_layers or peft=lora",
+        )
+
+
+def _noise_has_a_use(cfg: DictConfig) -> Iterator[ConfigError]:
+    noisy = any(_target(node).endswith(".EmbeddingNoise") for node in (cfg.callbacks or {}).values())
+    if noisy and _head_alone(cfg):
+        yield ConfigError(
+            "callbacks.neftune: with peft=head the backbone's features are fixed, and noise would not reach them",
+            "leave it out, or type peft=lora",
         )
 
 
@@ -129,6 +142,7 @@ RULES = (
     _method_is_to_be_had,
     _method_fits_model,
     _head_is_there,
+    _noise_has_a_use,
     _loftq_has_a_gpu,
     _quantized_weights_come_from_files,
     _quantized_weights_stay,

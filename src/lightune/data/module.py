@@ -179,11 +179,12 @@ class DataModule(LightningDataModule):
         """
         self._place = state_dict
 
-    def evaluation_dataloader(self, split: str) -> DataLoader[Any]:
-        """Return this rank's batches of a split, longest first, each feature once."""
+    def evaluation_dataloader(self, split: str, everywhere: bool = False) -> DataLoader[Any]:
+        """Return this rank's batches of a split, longest first, each feature once; or each rank's all of them."""
         encoded = self.splits[split]
+        share = Share() if everywhere else _share()
         batches = evaluation_batches(
-            encoded.lengths, batch_size=self.eval_batch_size, tokens=self.tokens_per_batch, share=_share()
+            encoded.lengths, batch_size=self.eval_batch_size, tokens=self.tokens_per_batch, share=share
         )
         return DataLoader(
             encoded.features,
