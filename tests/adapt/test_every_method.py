@@ -27,7 +27,7 @@ FITTED: Mapping[str, tuple[str, ...]] = {
         "optimizer.head_lr=0.4x",
     ),
     "qlora": ("optimizer=adamw",),  # its own needs a GPU
-    "adalora": ("peft.orthogonality_weight=0",),  # the penalty falls more slowly than the loss
+    "adalora": ("peft.schedule.orthogonality_weight=0",),  # the penalty falls more slowly than the loss
 }
 # Adapters that cannot become part of a layer's weight. Method, kind of backbone → why; None: any kind.
 NOT_FOLDED: Mapping[tuple[str, str | None], str] = {

@@ -1,6 +1,6 @@
 """AdaLoRA: LoRA whose ranks are shared out among the layers while it trains."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from peft import AdaLoraModel
 from torch import Tensor, nn
 
-from lightune.adapt.methods import Adapter
+from lightune.adapt.methods import Schedule
 
 _NEVER = 10**6  # steps, where none is taken
 _STATE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # of peft's allocator: how much each parameter matters
@@ -67,24 +67,25 @@ def orthogonality(model: nn.Module) -> Tensor:
     return torch.stack(norms).mean()
 
 
-class AdaLora(Adapter):
-    """AdaLoRA, with its phases as shares of the run.
+class RankBudget(Schedule):
+    """AdaLoRA's ranks, shared out within a budget that falls during the run.
 
     Args:
-        config: Builds ``peft.AdaLoraConfig``; its ``tinit`` and ``tfinal`` are shares of the run's steps.
-        orthogonality_weight: Of the penalty that keeps factors orthogonal.
-        **options: As in `Adapter`.
+        orthogonality_weight: Of the penalty that keeps the factors of each update orthogonal.
     """
 
-    def __init__(self, config: Callable[..., Any], orthogonality_weight: float = 0.1, **options: Any) -> None:
-        super().__init__(config, **options)
-        self.penalty = lambda model: orthogonality_weight * orthogonality(model)
+    def __init__(self, orthogonality_weight: float = 0.1) -> None:
+        self.orthogonality_weight = orthogonality_weight
+
+    def options(self, given: Mapping[str, Any], steps: int | None) -> dict[str, Any]:
+        """Turn ``tinit`` and ``tfinal`` from shares of the run into steps."""
+        total = steps or _NEVER
+        return {"total_step": total, **{name: round(given.get(name, 0) * total) for name in ("tinit", "tfinal")}}
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """Return what is added to the loss."""
+        return self.orthogonality_weight * orthogonality(model)
 
     def callbacks(self) -> list[Callback]:
         """Return the one that shares ranks out."""
-        return [*super().callbacks(), RankAllocation()]
-
-    def _scheduled(self, steps: int | None) -> dict[str, Any]:
-        total = steps or _NEVER
-        phases = {name: round(self._given().get(name, 0) * total) for name in ("tinit", "tfinal")}
-        return {"total_step": total, **phases}
+        return [RankAllocation()]

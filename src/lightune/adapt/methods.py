@@ -98,6 +98,24 @@ class Adaptation(Protocol):
         return []
 
 
+class Schedule(Protocol):
+    """Changes an adapter in the course of a run."""
+
+    def options(self, given: Mapping[str, Any], steps: int | None) -> dict[str, Any]:
+        """Return options of the method's configuration.
+
+        Args:
+            given: Those that the files fix.
+            steps: Of the run; None where nothing is trained.
+        """
+
+    def penalty(self, model: nn.Module) -> Tensor:
+        """Return what is added to the loss."""
+
+    def callbacks(self) -> list[Callback]:
+        """Return what is done from step to step."""
+
+
 class Full(Adaptation):
     """Every parameter is trained.
 
@@ -134,11 +152,10 @@ class Adapter:
         evaluate_merged: Whether evaluations fold the adapters into the layers; for methods that peft can merge.
         multiples: Part of a parameter's name → what its learning rate is multiplied by.
         start: Computes the first values of LoRA's factors from training data.
+        schedule: Changes the adapter in the course of the run.
         architectures: Kinds of backbone that the method is made for; None: all.
         init_from: An adapter of the same method to go on from: a run folder, an adapter's folder, a name on the Hub.
     """
-
-    penalty: Callable[[nn.Module], Tensor] | None = None
 
     def __init__(
         self,
@@ -149,6 +166,7 @@ class Adapter:
         evaluate_merged: bool = False,
         multiples: Mapping[str, float] | None = None,
         start: Start | None = None,
+        schedule: Schedule | None = None,
         architectures: Sequence[str] | None = None,
         init_from: str | None = None,
     ) -> None:
@@ -159,6 +177,8 @@ class Adapter:
         self.evaluate_merged = evaluate_merged
         self.multiples: Mapping[str, float] = multiples or {}
         self.start = start
+        self.schedule = schedule
+        self.penalty: Callable[[nn.Module], Tensor] | None = schedule.penalty if schedule else None
         self.architectures = architectures
         self.init_from = init_from
 
@@ -208,7 +228,7 @@ class Adapter:
         """Return what the method's configuration is given besides what the files say."""
         options: dict[str, Any] = {
             "modules_to_save": [*head, *(self._given().get("modules_to_save") or [])],
-            **self._scheduled(training.steps if training else None),
+            **(self.schedule.options(self._given(), training.steps if training else None) if self.schedule else {}),
             **(self.start.options() if self.start and training else {}),
         }
         if self.target_modules not in (None, _LIBRARY):
@@ -252,12 +272,9 @@ class Adapter:
         return inspect.signature(getattr(self.config, "func", self.config)).parameters
 
     def callbacks(self) -> list[Callback]:
-        """Return the one that merges for evaluations, where that is wanted."""
-        return [MergedEvaluation()] if self.evaluate_merged else []
-
-    def _scheduled(self, steps: int | None) -> dict[str, Any]:
-        """Return the options that depend on how long a run is."""
-        return {}
+        """Return the one that merges for evaluations, where that is wanted, and the schedule's."""
+        merging = [MergedEvaluation()] if self.evaluate_merged else []
+        return [*merging, *(self.schedule.callbacks() if self.schedule else [])]
 
     def _given(self) -> Mapping[str, Any]:
         """Return the options that the configuration fixes already."""
