@@ -81,7 +81,7 @@ def test_the_card_is_read_without_the_tensors(path: Path, monkeypatch: pytest.Mo
 def test_the_card_can_be_read_by_unzip_and_any_json_reader(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         (entry,) = [name for name in archive.namelist() if name.endswith(checkpoint_card.ENTRY)]
-        assert json.loads(archive.read(entry)) == CARD_CONTENT
+        assert json.loads(archive.read(entry)) == {**CARD_CONTENT, "format": checkpoint_card.FORMAT}
 
 
 def test_a_renamed_checkpoint_is_still_one(path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(
 ) -> None:
     with monkeypatch.context() as patch:
         fails(patch)
-        with pytest.raises((OSError, KeyboardInterrupt)):
+        with pytest.raises((CheckpointError, KeyboardInterrupt)):
             AtomicCheckpointIO().save_checkpoint(content(step=13), path)
     assert AtomicCheckpointIO().load_checkpoint(path)[CARD]["step"] == 12
     assert [entry.name for entry in path.parent.iterdir()] == ["last.ckpt"]

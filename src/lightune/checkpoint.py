@@ -9,6 +9,8 @@ digest.
 
 import hashlib
 import os
+import pickle
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
-from lightune import checkpoint_card
+from lightune import checkpoint_card, overrides
 from lightune.errors import CheckpointError
 from lightune.models.adapted import adapter_tensors, changed_weights
 from lightune.models.quantization import quantized_parameters
@@ -44,9 +46,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             torch.save({key: value for key, value in checkpoint.items() if key != CARD}, unfinished)
             checkpoint_card.write(unfinished, checkpoint[CARD])
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
+            _flush(unfinished)
             unfinished.replace(final)
+            _flush(final.parent)
+        except (OSError, RuntimeError) as error:  # RuntimeError: of torch's writer
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{final}: it could not be written: {reason}", _go_on_from(final)) from error
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -59,7 +64,32 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: The file is missing, damaged, or not lightune's.
         """
         card = checkpoint_card.read(Path(path))
-        return {**torch.load(path, map_location=map_location or "cpu", weights_only=True), CARD: card}
+        return {**_content(path, map_location=map_location or "cpu"), CARD: card}
+
+
+def _content(path: str | Path, **how: Any) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, **how)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: it holds more than tensors and plain data, and was not loaded", "use one that lightune wrote"
+        ) from error
+    return content
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _go_on_from(path: Path) -> str:
+    run = path.parent.parent
+    free = shutil.disk_usage(path.parent).free / 2**20
+    return f"{free:,.0f} MiB are free there. What was written before is whole: type {overrides.word('resume', run)}"
 
 
 def saved_names(model: nn.Module, everything: bool) -> set[str]:
@@ -111,7 +141,7 @@ def load_weights(model: nn.Module, path: Path, everything: bool) -> None:
     """
     card = checkpoint_card.read(path)
     # Mapped into memory, so that the optimiser's state, twice the size of the weights, is never read.
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    content = _content(path, map_location="cpu", mmap=True)
     prefix = "model."
     tensors: Mapping[str, Tensor] = {
         name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)

@@ -14,12 +14,23 @@ from typing import Any
 from lightune.errors import CheckpointError, nearest
 
 ENTRY = "lightune.json"
+FORMAT = 1  # of what a checkpoint holds and is called in it; another one cannot be read
+
+
+def earlier(step: int | str) -> str:
+    """Return the name of a checkpoint that was ``last.ckpt`` once."""
+    return f"step_{step}.ckpt"
+
+
+def newest_first(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder whose names fit a pattern."""
+    return sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def write(path: Path, card: dict[str, Any]) -> None:
     """Add the card to a checkpoint that ``torch.save`` has just written."""
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(archive), json.dumps(card))
+        archive.writestr(_entry(archive), json.dumps({**card, "format": FORMAT}))
 
 
 def _entry(archive: zipfile.ZipFile) -> str:
@@ -37,8 +48,19 @@ def read(path: Path) -> dict[str, Any]:
         Plain data: ``config``, ``overrides``, ``step``, ``epoch``, ``metrics``, ``version``.
 
     Raises:
-        CheckpointError: The file is missing, is truncated or damaged, or was not written by lightune.
+        CheckpointError: The file is missing, is truncated or damaged, or was not written by lightune, or by another
+            version of it.
     """
+    card = _read(path)
+    if card.pop("format", 0) != FORMAT:
+        raise CheckpointError(
+            f"{path}: this checkpoint has another format than this version of lightune reads",
+            f"use it with the version that wrote it, {card.get('version', 'an earlier one')}",
+        )
+    return card
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint", _what_lies_there(path))
     try:
@@ -50,7 +72,7 @@ def read(path: Path) -> dict[str, Any]:
     except zipfile.BadZipFile as error:
         raise CheckpointError(
             f"{path}: the checkpoint is truncated or damaged ({error})",
-            "use another one of the same run: its checkpoints/ holds best.ckpt and last.ckpt",
+            "use another one of the same run, in its folder checkpoints/",
         ) from error
     except KeyError as error:
         raise CheckpointError(
@@ -75,11 +97,7 @@ def find(named: str, *, prefer: str, runs: Path, only: str | None = None) -> Pat
         return _latest(runs, prefer, only)
     path = Path(os.path.expanduser(named))  # noqa: PTH111  # pathlib's raises where `~x` is no user
     if path.is_dir():
-        for name in (prefer, "last", "best"):
-            inside = path / "checkpoints" / f"{name}.ckpt"
-            if inside.is_file():
-                return inside.absolute()
-        raise CheckpointError(f"{path}: this folder holds no checkpoints/{prefer}.ckpt", _what_lies_there(path / "x"))
+        return _in_run_folder(path, prefer).absolute()
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint or run folder", _what_lies_there(path))
     return path.absolute()
@@ -92,7 +110,30 @@ def _latest(runs: Path, prefer: str, only: str | None) -> Path:
         raise CheckpointError(
             f"latest: no checkpoint lies under {where}/", "name the run folder, or start a new run without it"
         )
-    return max(found, key=lambda path: path.stat().st_mtime).absolute()
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    return _in_run_folder(newest.parent.parent, prefer).absolute()
+
+
+def _in_run_folder(folder: Path, prefer: str) -> Path:
+    """Return the checkpoint of a run folder that is wanted.
+
+    A run goes on from the newest checkpoint that is whole. What is the best one, another file cannot stand for.
+    """
+    inside = folder / "checkpoints"
+    others = newest_first(inside, "[!.]*.ckpt") if prefer == "last" else [inside / "last.ckpt"]
+    found = [path for path in (inside / f"{prefer}.ckpt", *others) if path.is_file()]
+    if not found:
+        there = _what_lies_there(folder / "x")
+        raise CheckpointError(f"{folder}: this folder holds no checkpoints/{prefer}.ckpt", there)
+    return next(filter(_is_whole, found), found[0]) if prefer == "last" else found[0]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _what_lies_there(path: Path) -> str:

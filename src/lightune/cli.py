@@ -5,6 +5,7 @@ the typed ones where a run is resumed or a checkpoint evaluated; errors become o
 folder is decided once, so that every rank of a distributed run writes to the same one.
 """
 
+import errno
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SMALL_IS_GOOD = frozenset(("loss", "perplexity", "bits", "ter", "mse", "mae", "ece"))  # as a word of a metric's name
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
@@ -124,6 +126,10 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
         if _is_multirun():
             raise  # the sweep decides what a failed job means
         fail(explain(error))
+    except OSError as error:
+        if error.errno not in _FULL or _is_multirun():
+            raise
+        fail(UserError(f"{error.filename or cfg.run_dir}: {error.strerror}", "make room, and type resume=<run folder>"))
 
 
 def fail(error: UserError) -> NoReturn:
@@ -215,8 +221,12 @@ def _run_folder(arguments: Sequence[str], key: str, path: Path) -> dict[str, str
 def _checkpoint(arguments: Sequence[str], key: str, named: str) -> Path:
     runs = Path(overrides.typed(arguments, "paths.runs") or "runs")
     only = overrides.typed(arguments, "name") or overrides.typed(arguments, "task")
+    prefer = "last" if key == "resume" else "best"
     try:
-        return checkpoint_card.find(named, prefer="last" if key == "resume" else "best", runs=runs, only=only)
+        found = checkpoint_card.find(named, prefer=prefer, runs=runs, only=only)
+        if found.name != f"{prefer}.ckpt" and not named.endswith(found.name) and machine.is_first_process():
+            print(f"{prefer}.ckpt is missing or damaged; {found.name} takes its place.", file=sys.stderr)
+        return found
     except CheckpointError as error:
         raise CheckpointError(f"{key}={error.problem}", error.remedy) from error
 

@@ -12,8 +12,9 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from lightune import machine, overrides
+from lightune import checkpoint_card, machine, overrides
 from lightune.callbacks.best import BestCheckpoint
+from lightune.errors import CheckpointError, ConfigError
 from lightune.report import show
 from lightune.report.history import HistoryLogger
 
@@ -30,16 +31,26 @@ class LastCheckpoint(Checkpoint):
     On Ctrl-C or SIGTERM the step in progress is finished, and with it the validation that is due, the checkpoint is
     written, and the process ends with status 128 + the signal's number. A second Ctrl-C ends it at once.
 
-    Where a validation has just written ``best.ckpt``, ``last.ckpt`` becomes another name of the same file.
+    Where a validation has just written ``best.ckpt``, ``last.ckpt`` becomes another name of the same file. The one
+    before is kept as ``step_<n>.ckpt``, for the day when ``last.ckpt`` cannot be read.
 
     Args:
         dirpath: Folder of ``last.ckpt``.
         every_n_steps: Optimiser steps between two writes; None leaves it to the clock and to validations.
         every_minutes: Minutes between two writes, at most; None leaves it to steps and to validations.
+        keep: How many of the checkpoints written so are kept, ``last.ckpt`` among them.
+
+    Raises:
+        ConfigError: `keep` is less than 1.
     """
 
-    def __init__(self, dirpath: str, every_n_steps: int | None = None, every_minutes: float | None = 5.0) -> None:
+    def __init__(
+        self, dirpath: str, every_n_steps: int | None = None, every_minutes: float | None = 5.0, keep: int = 2
+    ) -> None:
+        if keep < 1:
+            raise ConfigError(f"keep={keep}: last.ckpt itself is one", "type a number of at least 1")
         self.path = Path(dirpath) / "last.ckpt"
+        self.keep = keep
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self._saved_step = 0
@@ -108,6 +119,8 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             if isinstance(logger, HistoryLogger):
                 logger.write()  # a run that is resumed goes on with what is in the file
+        if trainer.is_global_zero:
+            self._set_aside()
         best = _just_written(trainer)
         if best is None:
             trainer.save_checkpoint(self.path)
@@ -116,6 +129,18 @@ class LastCheckpoint(Checkpoint):
                 _link(best, self.path)
             trainer.strategy.barrier("last.ckpt")
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+
+    def _set_aside(self) -> None:
+        """Give the file that is about to be replaced a name of its own, and drop the oldest of those."""
+        if self.keep == 1 or not self.path.is_file():
+            return
+        try:
+            step = checkpoint_card.read(self.path)["step"]
+        except CheckpointError:
+            return  # nobody would want to go on from it
+        _link(self.path, self.path.with_name(checkpoint_card.earlier(step)))
+        for old in checkpoint_card.newest_first(self.path.parent, checkpoint_card.earlier("*"))[self.keep - 1 :]:
+            old.unlink()
 
     def _stop(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:
