@@ -38,6 +38,10 @@ class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, or does not fit."""
 
 
+class TrainingError(UserError):
+    """Training cannot go on."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a remedy sentence that names the closest of the known words.
 

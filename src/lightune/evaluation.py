@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from lightune import ranks
 from lightune.data.encoding import EncodedSplit
@@ -84,9 +84,6 @@ def _without_target(prediction: Prediction, task: Task) -> Prediction:
 
 def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:
     total = torch.stack(losses).sum(0).tolist() if losses else [0.0, 0.0]
-    if not ranks.started():
-        return evidence, total[0], total[1]
-    of_all: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(of_all, (evidence, total))
+    of_all = ranks.objects_of_all((evidence, total))
     joined = [piece for part, _ in of_all for piece in part]
     return joined, sum(t[0] for _, t in of_all), sum(t[1] for _, t in of_all)

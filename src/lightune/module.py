@@ -108,11 +108,17 @@ class FineTuner(LightningModule):
             # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
             factor = _SCALE * self.trainer.accumulate_grad_batches * self._ranks() / self._targets()
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+            if gradients:  # none where the step is left out
+                torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
         self.tokens = self.tokens + self._step[_TOKENS]
         self.loss = (self._step[_LOSS] / self._targets()).float()
         self.log("train/loss", self.loss, prog_bar=True)
         self._step = torch.zeros_like(self._step)
+
+    @property
+    def loss_so_far(self) -> Tensor:
+        """Sum of the losses of the step in progress: of all ranks where it has one micro-batch, else of this one."""
+        return self._step[_LOSS]
 
     def _accumulates(self) -> bool:
         return self.trainer.accumulate_grad_batches > 1

@@ -12,6 +12,19 @@ def started() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
+def objects_of_all(mine: Any) -> list[Any]:
+    """Return what each rank has, in the order of the ranks; every rank has to call it. Without ranks it is one's own.
+
+    Args:
+        mine: Plain data or tensors, small.
+    """
+    if not started():
+        return [mine]
+    of_all: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(of_all, mine)
+    return of_all
+
+
 def from_all_ranks(rows: Tensor) -> tuple[Tensor, int]:
     """Return the rows of all ranks, in the order of the ranks, and at which of them this rank's own begin.
 

@@ -5,6 +5,7 @@ from lightune.callbacks.best import BestCheckpoint
 from lightune.callbacks.early_stopping import EarlyStopping
 from lightune.callbacks.last import LastCheckpoint
 from lightune.callbacks.noise import EmbeddingNoise
+from lightune.callbacks.non_finite import NonFinite
 from lightune.callbacks.progress import ProgressBar
 from lightune.callbacks.random_state import RandomState
 from lightune.callbacks.stopwatch import Stopwatch
@@ -16,6 +17,7 @@ __all__ = [
     "EmbeddingNoise",
     "GradualUnfreezing",
     "LastCheckpoint",
+    "NonFinite",
     "ProgressBar",
     "RandomState",
     "Stopwatch",

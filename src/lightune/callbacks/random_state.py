@@ -5,7 +5,6 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.pytorch.callbacks import Callback
-from torch import distributed
 
 from lightune import ranks
 
@@ -22,12 +21,7 @@ class RandomState(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all ranks, plain data and tensors."""
-        mine = _plain(_collect_rng_states())
-        if not ranks.started():
-            return {"ranks": [mine]}
-        of_all: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(of_all, mine)
-        return {"ranks": of_all}
+        return {"ranks": ranks.objects_of_all(_plain(_collect_rng_states()))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until the first batch."""

@@ -15,6 +15,7 @@ from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader
 from lightune.data.packing import Packed, best_fit
 from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
+from lightune.data.table import Row
 from lightune.errors import ConfigError
 
 
@@ -166,6 +167,16 @@ class DataModule(LightningDataModule):
 
     def _limited(self, batches: int) -> int:
         return self.limit if isinstance(self.limit, int) else int(batches * self.limit)
+
+    def last_examples(self, count: int) -> list[Row]:
+        """Return the examples of the micro-batches of this rank that were handed out last; none of a stream."""
+        if not isinstance(self._training, PlannedLoader):
+            return []
+        end = self._training.position
+        rows = [row for batch in self._training.plan(self._training.epoch)[max(end - count, 0) : end] for row in batch]
+        features = rows if self.pack is None else [feature for row in rows for feature in self.rows[row]]
+        split = self.splits["train"]
+        return [split.examples[number] for number in dict.fromkeys(split.features["example"][i] for i in features)]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the training data."""
