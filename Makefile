@@ -14,7 +14,7 @@ ARGS   ?=
 DATA   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint bench clean lock
+.PHONY: help install train test lint doctor bench clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these targets
@@ -53,6 +53,9 @@ lint: $(STAMP) ## Check style, formatting and types: ruff, mypy
 	@$(PY) -m mypy $(SOURCES)
 
 # The other files of bench/ are imported or started by these.
+doctor: $(STAMP) ## Say which combinations of task, model, method, precision, strategy and trainer cannot be, and why
+	@$(PY) -m lightune.doctor $(ARGS)
+
 bench: $(STAMP) ## Run the side-by-side measurements of bench/, each prints one table; DATA=folder holds the data sets
 	@for script in bench/compare_*.py; do \
 	    echo "== $$script"; DATA="$(DATA)" $(PY) $$script $(ARGS) || exit 1; \

@@ -121,6 +121,8 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
     try:
         settle_run_dir(cfg)
         check(cfg, multirun=_is_multirun())
+        if cfg.check:
+            return import_module("lightune.doctor").verdict(cfg)
         return getattr(import_module(f"lightune.{room}"), verb)(cfg)
     except _MENDABLE as error:
         if _is_multirun():

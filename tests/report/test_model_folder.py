@@ -24,6 +24,7 @@ from lightune.tasks.classification import Classification
 from lightune.tasks.embedding import Embedding
 from lightune.tasks.ner import EntityRecognition
 from lightune.tasks.qa import QuestionAnswering
+from tests import running
 from tests.conftest import MINILM
 
 TASKS: dict[str, Task] = {
@@ -119,6 +120,22 @@ def test_the_card_loads_the_same_model(
     torch.testing.assert_close(logits(loaded["model"], loaded["tokenizer"]), expected, rtol=0, atol=1e-6)
     labels = TASKS[task].head_config().get("id2label")
     assert labels is None or loaded["model"].config.id2label == labels
+
+
+@pytest.mark.parametrize("method", ["ia3", "vera", "prompt_tuning", "llama_adapter", "shadow"])
+def test_the_card_loads_what_was_put_into_a_random_backbone(method: str, tmp_path: Path) -> None:
+    typed = ("task=classification", "model=tiny-decoder", f"peft={method}")
+    experiment = running.assembled(tmp_path / "run", *typed)
+    model, task, tokenizer = experiment.module.model.eval(), experiment.task, experiment.tokenizer
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    model_folder.write(tmp_path / "model", model, tokenizer, task, "tiny", METRICS, pretrained=False)
+    loaded = run_card(tmp_path / "model")
+    expected = logits(model, tokenizer)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(logits(loaded["model"], loaded["tokenizer"]), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)

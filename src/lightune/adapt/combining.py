@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from lightune.adapt.earlier import belongs_to_adapter, go_on_from, read_adapter
 from lightune.errors import ConfigError
-from lightune.models.adapted import changed_weights
+from lightune.models.adapted import changed_weights, without_adapters
 
 _EXACT = ("svd", "cat")
 _PRUNED = ("ties", "dare_ties", "dare_linear", "magnitude_prune")
@@ -85,7 +85,7 @@ class Combination:
         # What peft writes into the factors is scaled already.
         scaled = {"use_rslora": False} if isinstance(tuned.active_peft_config, LoraConfig) else {}
         config = replace(tuned.peft_config[_COMBINED], **scaled)
-        return _with_adapter(without_adapters(tuned), config, tensors, "combine.adapters")
+        return _with_adapter(with_head_alone(tuned), config, tensors, "combine.adapters")
 
     def _sum_up(self, model: Any, names: Sequence[str]) -> None:
         weights = list(self.weights or [1 / len(names)] * len(names))
@@ -114,17 +114,17 @@ def exchanged(model: nn.Module, place: str) -> nn.Module:
     _refuse_changed(model, place)
     own = _head(model)
     fitting = {name: t for name, t in tensors.items() if name not in own or own[name].shape == t.shape}
-    return _with_adapter(without_adapters(model), settings, {**own, **fitting}, place)
+    return _with_adapter(with_head_alone(model), settings, {**own, **fitting}, place)
 
 
-def without_adapters(model: PeftModel) -> PreTrainedModel:
+def with_head_alone(model: PeftModel) -> PreTrainedModel:
     """Return the model that adapters were put beside, with the head that was trained; it is the same one, changed."""
     # peft itself fails where a module that was trained in full has several layers.
     for name, module in list(model.named_modules()):
         if isinstance(module, ModulesToSaveWrapper):
             place, _, own_name = name.rpartition(".")
             setattr(model.get_submodule(place), own_name, module.modules_to_save[str(module.active_adapter)])
-    plain: Any = model.unload()
+    plain: PreTrainedModel = without_adapters(model)
     return plain
 
 

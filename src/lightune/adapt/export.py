@@ -6,7 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from lightune.adapt.bottleneck import has_bottlenecks
-from lightune.adapt.combining import without_adapters
+from lightune.adapt.combining import with_head_alone
 from lightune.adapt.merging import adapted_layers, fold
 from lightune.errors import ConfigError
 from lightune.models.quantization import quantized_parameters
@@ -37,4 +37,4 @@ def merged(model: nn.Module) -> PreTrainedModel:
     if model.active_peft_config.is_prompt_learning or (adapted_layers(model) and not fold(model)):
         name = type(model.active_peft_config).__name__.removesuffix("Config")
         raise ConfigError(f"merge=true: what {name} learns cannot become part of the weights", _INSTEAD)
-    return without_adapters(model)
+    return with_head_alone(model)

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from lightune.adapt.features import FeatureMemory, freeze
 from lightune.adapt.methods import Adaptation, always_trained, train_only
 from lightune.adapt.training import Training
+from lightune.check.methods import NO_BIASES
 from lightune.errors import ConfigError
 from lightune.models.architecture import layer_counts, layer_of
 
@@ -55,7 +56,7 @@ class Partial(Adaptation):
                 "type for instance peft.layers=2",
             )
         if self.part == "biases" and not any(_is_bias(name) for name, _ in skeleton.named_parameters()):
-            raise ConfigError("peft=bitfit: this backbone has no biases", "type peft=ln_tuning or peft=lora")
+            raise NO_BIASES
 
     def apply(
         self,

@@ -5,18 +5,14 @@ raised. What only the model's own files can tell (its architecture where the con
 names) is checked in the assembly room before weights are loaded.
 """
 
-from collections.abc import Callable, Iterator
-
 from omegaconf import DictConfig
 
 from lightune import keys
 from lightune.check import combination, data, hardware, methods, numbers
 from lightune.check.combination import architecture_error
-from lightune.errors import ConfigError
+from lightune.check.rule import Rule
 
 __all__ = ["architecture_error", "check", "check_multirun"]
-
-Rule = Callable[[DictConfig], Iterator[ConfigError]]
 
 RULES: tuple[Rule, ...] = (
     keys.unknown,

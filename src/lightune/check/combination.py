@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from omegaconf import DictConfig
 
+from lightune.check.rule import reads
 from lightune.errors import ConfigError
 
 _OFFLINE = {"encoder": "minilm", "decoder": "smollm2", "encoder-decoder": "minilm-seq2seq"}  # backbones by kind
@@ -25,6 +26,7 @@ def architecture_error(task: str, takes: Iterable[str] | None, architecture: str
     )
 
 
+@reads("peft")
 def _new_embeddings_are_trained(cfg: DictConfig) -> Iterator[ConfigError]:
     if cfg.get("tokenizer") and not str(cfg.peft.get("_target_", "")).endswith(".Full"):
         yield ConfigError(
@@ -33,6 +35,7 @@ def _new_embeddings_are_trained(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("task", "model")
 def _task_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
     error = architecture_error(cfg.task.name, cfg.task.get("architectures"), cfg.model.architecture)
     if error:

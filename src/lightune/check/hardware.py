@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from lightune import machine
+from lightune.check.rule import reads
 from lightune.errors import ConfigError
 
 
+@reads("trainer")
 def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
     if cfg.trainer.accelerator in ("gpu", "cuda") and not machine.has_gpu():
         yield ConfigError(
@@ -17,6 +19,7 @@ def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("precision", "trainer")
 def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
     on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
     if str(cfg.trainer.precision).startswith("16") and on_cpu:
@@ -26,6 +29,7 @@ def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft", "trainer")
 def _paging_needs_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
     name = str(cfg.optimizer.get("_target_", "")).rpartition(".")[2]
     if name.startswith("Paged") and (cfg.trainer.accelerator == "cpu" or not machine.has_gpu()):

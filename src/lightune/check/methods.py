@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightune import machine
 from lightune.check.combination import with_article
+from lightune.check.rule import reads
 from lightune.errors import ConfigError
 
 # Configurations of peft whose layers can stand beside quantised ones, by the package that quantises.
@@ -27,6 +28,7 @@ LEFT_OUT = {
 _FROM_WEIGHTS = ("pissa", "olora", "loftq", "corda", "eva", "lora_ga")
 # Tasks whose model has no head beside what its files hold; choices by likelihood, of decoders, are one more.
 _HEADLESS = frozenset("clm prefix_lm instruct summarization translation embedding".split())
+NO_BIASES = ConfigError("peft=bitfit: this backbone has no biases", "type peft=ln_tuning or peft=lora")
 _KEEP_WEIGHTS = ("biases", "nothing")  # parts of the backbone without a quantised weight
 
 
@@ -45,12 +47,14 @@ def _quantized_by(cfg: DictConfig) -> str:
     return "torchao" if _target(cfg.quantization).endswith(".torchao") else "bitsandbytes"
 
 
+@reads("peft")
 def _quantizer_is_installed(cfg: DictConfig) -> Iterator[ConfigError]:
     package = _quantized_by(cfg)
     if package and find_spec(package) is None:
         yield ConfigError(f"quantization: the package {package} is missing", "type pip install 'lightune[quant]'")
 
 
+@reads("model", "peft")
 def _quantized_weights_come_from_files(cfg: DictConfig) -> Iterator[ConfigError]:
     if _quantized_by(cfg) and not cfg.model.pretrained:
         yield ConfigError(
@@ -59,6 +63,7 @@ def _quantized_weights_come_from_files(cfg: DictConfig) -> Iterator[ConfigError]
         )
 
 
+@reads("peft")
 def _quantized_weights_stay(cfg: DictConfig) -> Iterator[ConfigError]:
     method = _target(cfg.peft).rpartition(".")[2]
     whole = method == "Full" or (method == "Partial" and cfg.peft.part not in _KEEP_WEIGHTS)
@@ -69,11 +74,12 @@ def _quantized_weights_stay(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft")
 def _quantized_layers_can_be_adapted(cfg: DictConfig) -> Iterator[ConfigError]:
     package, name = _quantized_by(cfg), adapter_name(cfg)
     if not package or not name or cfg.peft.get("target_modules") in (None, "norms"):
         return
-    start = OmegaConf.select(cfg, "peft.config.init_lora_weights")
+    start = OmegaConf.select(cfg.peft, "config.init_lora_weights")
     if name not in QUANTIZED[package]:
         able = ", ".join(sorted(QUANTIZED[package]))
         yield ConfigError(
@@ -97,21 +103,30 @@ def method_error(takes: Iterable[str] | None, architecture: str | None) -> Confi
     )
 
 
+@reads("peft")
 def _method_is_to_be_had(cfg: DictConfig) -> Iterator[ConfigError]:
     name = _target(cfg.peft.get("config")).removeprefix("peft.")
     if name in LEFT_OUT:
         yield ConfigError(f"peft.config._target_=peft.{name}: {LEFT_OUT[name]}", "type peft=lora, or another method")
 
 
+@reads("model", "peft")
 def _method_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
     if error := method_error(cfg.peft.get("architectures"), cfg.model.architecture):
         yield error
+
+
+@reads("model", "peft")
+def _biases_are_there(cfg: DictConfig) -> Iterator[ConfigError]:
+    if _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "biases" and cfg.model.biases is False:
+        yield NO_BIASES
 
 
 def _head_alone(cfg: DictConfig) -> bool:
     return _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "nothing"
 
 
+@reads("task", "model", "peft")
 def _head_is_there(cfg: DictConfig) -> Iterator[ConfigError]:
     alone = _head_alone(cfg)
     by_likelihood = cfg.task.name == "choice" and cfg.model.architecture == "decoder"
@@ -122,6 +137,7 @@ def _head_is_there(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft")
 def _noise_has_a_use(cfg: DictConfig) -> Iterator[ConfigError]:
     noisy = any(_target(node).endswith(".EmbeddingNoise") for node in (cfg.callbacks or {}).values())
     if noisy and _head_alone(cfg):
@@ -131,8 +147,9 @@ def _noise_has_a_use(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft")
 def _loftq_has_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
-    if OmegaConf.select(cfg, "peft.config.init_lora_weights") == "loftq" and not machine.has_gpu():
+    if OmegaConf.select(cfg.peft, "config.init_lora_weights") == "loftq" and not machine.has_gpu():
         yield ConfigError(
             "peft=loftq: peft quantises on a GPU, and this machine has none", "type peft=pissa or peft=lora"
         )
@@ -141,6 +158,7 @@ def _loftq_has_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
 RULES = (
     _method_is_to_be_had,
     _method_fits_model,
+    _biases_are_there,
     _head_is_there,
     _noise_has_a_use,
     _loftq_has_a_gpu,

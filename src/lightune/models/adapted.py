@@ -1,8 +1,9 @@
 """Which tensors of a model with adapters no file holds, besides those that are trained."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import nn
 
@@ -42,6 +43,17 @@ def changed_weights(model: nn.Module) -> frozenset[str]:
     """Return the names of the pretrained weights that a method changed before training."""
     found: frozenset[str] = getattr(model, _CHANGED, frozenset())
     return found
+
+
+def without_adapters(model: PeftModel) -> Any:
+    """Return the model that adapters were put into, as it was before; it is the same one, changed."""
+    if model.active_peft_config.is_prompt_learning:
+        return model.get_base_model()
+    tuner: Any = model.base_model
+    if isinstance(tuner, BaseTuner):
+        return tuner.unload()
+    tuner.disable_adapter_layers()  # LLaMA-Adapter exchanges whole modules
+    return tuner.model
 
 
 def adapter_tensors(model: nn.Module) -> set[str]:

@@ -34,6 +34,7 @@ class Backbone:
     Args:
         path: Name on the Hugging Face Hub, or a local folder.
         architecture: ``encoder``, ``decoder`` or ``encoder-decoder``; None reads it from the model's configuration.
+        biases: Whether linear layers have biases; None where that is not known before the model is.
         package: Installed package that carries the weights; used instead of `path` where it is installed.
         folder: Where the weights lie in that package.
         gguf_file: GGUF file in that folder; it is converted once.
@@ -53,6 +54,7 @@ class Backbone:
 
     path: str
     architecture: str | None = None
+    biases: bool | None = None
     package: str | None = None
     folder: str | None = None
     gguf_file: str | None = None

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune.adapt.bottleneck import has_bottlenecks
-from lightune.models.adapted import changed_weights
+from lightune.models.adapted import changed_weights, without_adapters
 from lightune.models.architecture import takes_no_pooler
 from lightune.models.quantization import constructor, weight_count
 from lightune.tasks.base import Task
@@ -139,9 +139,7 @@ def _write_backbone(model: PeftModel, unfinished: Path, folder: Path) -> None:
 
     A method that changed them at its start must not do so again when the adapter is loaded.
     """
-    alone: Any = copy.deepcopy(model)
-    alone = alone.get_base_model() if alone.active_peft_config.is_prompt_learning else alone.unload()
-    alone.save_pretrained(unfinished / "backbone")
+    without_adapters(copy.deepcopy(model)).save_pretrained(unfinished / "backbone")
     path = unfinished / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = str(folder.absolute() / "backbone")
