@@ -102,7 +102,8 @@ def started(script: str, folder: Path, *overrides: str) -> Iterator[subprocess.P
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        if process.stdout and not process.stdout.closed:  # nobody has read it yet
+            process.communicate()
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

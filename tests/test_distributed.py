@@ -1,6 +1,9 @@
 """Two processes take the steps of one, count every example once, and end together."""
 
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -85,14 +88,34 @@ def test_the_steps_are_those_of_one_process(run: Path, tmp_path: Path) -> None:
         assert running.metrics(run)[number] == running.metrics(alone)[number]
 
 
-def test_a_job_whose_rank_dies_ends(tmp_path: Path) -> None:
-    options = (*RUN, "trainer=ddp", "trainer.max_epochs=10000", "callbacks.last.every_n_steps=1")
-    with running.started("train", tmp_path, *running.SMALL, *options) as process:
+@contextmanager
+def training(folder: Path, *typed: str) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """Start an endless run on two ranks, and yield it and its second rank once it trains."""
+    options = (*RUN, "trainer=ddp", "trainer.max_epochs=10000", "callbacks.last.every_n_steps=1", *typed)
+    with running.started("train", folder, *running.SMALL, *options) as process:
         deadline = time.monotonic() + 300
-        while not [*tmp_path.glob("runs/*/*/checkpoints/last.ckpt")]:
+        while not [*folder.glob("runs/*/*/checkpoints/last.ckpt")]:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.1)
         (rank,) = [p for p in psutil.Process(process.pid).children() if p.environ().get("LOCAL_RANK") == "1"]
+        yield process, rank
+
+
+def test_a_job_whose_rank_dies_ends(tmp_path: Path) -> None:
+    with training(tmp_path) as (process, rank):
         rank.kill()
         assert process.wait(60) != 0
+        said = process.communicate()[0]
+        assert "Traceback" in said or f"PID {rank.pid} terminated with code -9" in said
+
+
+def test_a_job_whose_rank_hangs_ends_within_the_time_that_was_set(tmp_path: Path) -> None:
+    with training(tmp_path, "trainer.strategy.timeout.minutes=0.3") as (process, rank):
+        rank.suspend()
+        began = time.monotonic()
+        out, _ = process.communicate(timeout=90)
+        assert process.returncode == 1
+        assert 10 < time.monotonic() - began < 60
+        assert "Timed out" in out
+        assert not psutil.pid_exists(rank.pid)

@@ -25,7 +25,7 @@ _TRUSTED = re.compile(
     r"|(pytorch_optimizer|schedulefree|bitsandbytes\.optim)\.[A-Z]\w+"
     r"|peft\.[A-Z]\w*Config|transformers\.BitsAndBytesConfig|lightune\.models\.quantization\.torchao"
     r"|torchmetrics(\.[a-z]\w*)*\.[A-Z]\w+"
-    r"|lightning\.Trainer"
+    r"|lightning\.Trainer|datetime\.timedelta"
     r"|lightning\.pytorch\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w+"
     r"|optuna\.(samplers|pruners)\.[A-Z]\w+"
 )

@@ -3,7 +3,8 @@
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import lightning
 import transformers
 from hydra.core.hydra_config import HydraConfig
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import __version__, assemble, checkpoint_card, machine, overrides
@@ -48,7 +50,7 @@ def train(cfg: DictConfig) -> float | None:
     experiment = assemble.experiment(cfg, {**_card(cfg), **(learnt(resume) if resume else {})})
     if resume:
         _prepare_resume(experiment, resume)
-    with wandb.finished():
+    with wandb.finished(), _others_end_too(experiment.trainer):
         if machine.is_first_process():
             overview.before_training(cfg, experiment, _choices())
             _describe_run(cfg, experiment)
@@ -56,6 +58,18 @@ def train(cfg: DictConfig) -> float | None:
             experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
         )
         return _conclude(cfg, experiment, began)
+
+
+@contextmanager
+def _others_end_too(trainer: Trainer) -> Iterator[None]:
+    """Where this process fails, end the other ranks that it has started: one of them may hang, and would for ever."""
+    try:
+        yield
+    except Exception:
+        for process in getattr(trainer.strategy.launcher, "procs", ()):
+            process.kill()
+            process.wait()
+        raise
 
 
 def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | None:
@@ -217,6 +231,8 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Says which rank of a distributed run has died.
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory.*exists and is not empty.*",
