@@ -46,7 +46,7 @@ def train(cfg: DictConfig) -> float | None:
     resume = Path(cfg.resume) if cfg.resume else None
     cfg = continued(cfg, resume, typed()) if resume else cfg
     _refuse_to_overwrite(Path(cfg.run_dir), resume)
-    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    lightning.seed_everything(cfg.seed, verbose=False)
     experiment = assemble.experiment(cfg, {**_card(cfg), **(learnt(resume) if resume else {})})
     if resume:
         _prepare_resume(experiment, resume)
@@ -266,7 +266,7 @@ def evaluate(cfg: DictConfig) -> float | None:
     cfg = continued(cfg, path, typed())
     folder = Path(typed_folder) if typed_folder else _evaluation_folder(path, split)
     OmegaConf.update(cfg, "run_dir", str(folder))
-    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    lightning.seed_everything(cfg.seed, verbose=False)
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need={split})
     load_weights(experiment.module.model, path, experiment.module.everything)
     if adapter:

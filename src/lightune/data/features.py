@@ -78,12 +78,16 @@ def _narrowed(values: Tensor) -> Tensor:
 class Features(Dataset[Feature]):
     """A data set of features: read by position, by column, or by several positions at once.
 
+    Features of a file go to another process as the file's name, which maps it into its own memory.
+
     Args:
         columns: Name → column, all of one length.
+        path: The file that holds them, where there is one.
     """
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(self, columns: Mapping[str, Column], path: Path | None = None) -> None:
         self.columns = dict(columns)
+        self.path = path
         assert len({len(column) for column in self.columns.values()}) == 1, "columns of one length"
 
     @classmethod
@@ -95,7 +99,13 @@ class Features(Dataset[Feature]):
     def load(cls, path: Path) -> "Features":
         """Return the features of a file; it is mapped into memory, and read where it is looked at."""
         tensors = load_file(path)
-        return cls({name: Column(tensors[name], _counts(tensors, name)) for name in tensors if "/" not in name})
+        columns = {name: Column(tensors[name], _counts(tensors, name)) for name in tensors if "/" not in name}
+        return cls(columns, path.absolute())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.path is None:
+            return Features, (self.columns,)
+        return _of_file, (self.path, self.column_names)
 
     def save(self, path: Path) -> None:
         """Write all features into a file."""
@@ -111,11 +121,11 @@ class Features(Dataset[Feature]):
 
     def select_columns(self, names: Iterable[str]) -> "Features":
         """Return features of these columns alone."""
-        return Features({name: self.columns[name] for name in names})
+        return Features({name: self.columns[name] for name in names}, self.path)
 
     def remove_columns(self, names: Collection[str]) -> "Features":
         """Return features without these columns."""
-        return Features({name: column for name, column in self.columns.items() if name not in names})
+        return Features({name: column for name, column in self.columns.items() if name not in names}, self.path)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -134,6 +144,10 @@ class Features(Dataset[Feature]):
         if not 0 <= key < len(self):
             raise IndexError(f"feature {key} of {len(self)}")
         return {name: column[key] for name, column in self.columns.items()}
+
+
+def _of_file(path: Path, names: Sequence[str]) -> Features:
+    return Features.load(path).select_columns(names)
 
 
 def _counts(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, ...]:

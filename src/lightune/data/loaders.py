@@ -50,6 +50,18 @@ def _ones(ids: Sequence[Any]) -> list[Any]:
     return [_ones(item) if isinstance(item, list) else 1 for item in ids]
 
 
+def worker_options(count: int, spawned: bool = False) -> dict[str, Any]:
+    """Return a DataLoader's options about its processes.
+
+    Args:
+        count: Loader processes.
+        spawned: Whether each is a new Python, which takes seconds to start; else they are forks. A fork of a process in
+            which Arrow has read rows may wait for ever for a lock that one of its threads held.
+    """
+    context = "spawn" if spawned and count else None
+    return {"num_workers": count, "pin_memory": torch.cuda.is_available(), "multiprocessing_context": context}
+
+
 class PlannedLoader:
     """A loader over planned batches that knows where in which epoch it stands.
 
@@ -62,7 +74,6 @@ class PlannedLoader:
         plan: Epoch → lists of positions, as many in every epoch.
         collate: List of features → batch.
         num_workers: Loader processes.
-        pin_memory: Whether batches are put where a GPU reads them faster.
         limit: Batches after which the caller ends an epoch; it may be more than there are.
     """
 
@@ -72,7 +83,6 @@ class PlannedLoader:
         plan: Plan,
         collate: Callable[[Sequence[Feature]], dict[str, Tensor]],
         num_workers: int = 0,
-        pin_memory: bool = False,
         limit: float = float("inf"),
     ) -> None:
         self.dataset = dataset
@@ -82,11 +92,7 @@ class PlannedLoader:
         self.position = 0
         self._resumed = False
         self._length = len(plan(0))
-        self._options: dict[str, Any] = {
-            "collate_fn": collate,
-            "num_workers": num_workers,
-            "pin_memory": pin_memory,
-        }
+        self._options: dict[str, Any] = {"collate_fn": collate, **worker_options(num_workers)}
 
     def __len__(self) -> int:
         return self._length

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from lightune import ranks
 from lightune.data.batching import Share, budgeted_batches, evaluation_batches, training_batches
 from lightune.data.encoding import EncodedSplit
-from lightune.data.loaders import Collate, PlannedLoader
+from lightune.data.loaders import Collate, PlannedLoader, worker_options
 from lightune.data.packing import Packed, best_fit
 from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
 from lightune.data.table import Row
@@ -145,7 +145,6 @@ class DataModule(LightningDataModule):
             StreamedBatches(stream, self.collate, self.batch_size, share, self.seed, parts),
             batches,
             self.num_workers,
-            pin_memory=torch.cuda.is_available(),
             limit=self._limited(batches),
         )
 
@@ -161,7 +160,6 @@ class DataModule(LightningDataModule):
             plan,
             self.collate,
             self.num_workers,
-            pin_memory=torch.cuda.is_available(),
             limit=self._limited(len(plan(0))),
         )
 
@@ -201,9 +199,10 @@ class DataModule(LightningDataModule):
             encoded.features,
             batch_sampler=batches,
             collate_fn=self.collate,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
+            # Started once, and not for each evaluation.
+            persistent_workers=self.num_workers > 0,
+            **worker_options(self.num_workers, spawned=self.stream is not None),
         )
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -18,7 +18,7 @@ from lightune.data.batching import Share, training_batches
 from lightune.data.encoding import encoded
 from lightune.data.features import Features
 from lightune.data.filters import filtered
-from lightune.data.loaders import Collate
+from lightune.data.loaders import Collate, worker_options
 from lightune.data.table import Row, Table
 from lightune.errors import CheckpointError, DataError, UserError
 from lightune.tasks.base import Task
@@ -175,7 +175,6 @@ class StreamLoader:
         batches: Of this process. Its places go on as batches are handed out.
         length: Batches of an epoch.
         num_workers: Loader processes.
-        pin_memory: Whether batches are put where a GPU reads them faster.
         limit: Batches after which the caller ends an epoch; it may be more than there are.
     """
 
@@ -184,7 +183,6 @@ class StreamLoader:
         batches: StreamedBatches,
         length: int,
         num_workers: int = 0,
-        pin_memory: bool = False,
         limit: float = float("inf"),
     ) -> None:
         self.batches = batches
@@ -193,12 +191,7 @@ class StreamLoader:
         self._length = length
         self._resumed = False
         self._delivered: Iterator[tuple[int, Place, Tensors] | UserError] | None = None
-        self._options: dict[str, Any] = {
-            "num_workers": num_workers,
-            "pin_memory": pin_memory,
-            # A forked process waits for ever for the threads of Arrow that this one has read the first rows with.
-            "multiprocessing_context": "spawn" if num_workers else None,
-        }
+        self._options = worker_options(num_workers, spawned=True)
 
     def __len__(self) -> int:
         return self._length
