@@ -62,7 +62,7 @@ def comparison(points: Rows, metric: str) -> "Figure":
         axes.scatter(across, up, s=14)
         for number, place in enumerate(zip(across, up, strict=True), start=1):
             axes.annotate(str(number), place, xytext=(2, 2), textcoords="offset points", fontsize=7)
-        if min(across) > 0 and max(across) > 20 * min(across):
+        if min(across) > 0 and max(across) > 10 * min(across):
             axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.set_ylabel(f"{metric} on test")
