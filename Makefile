@@ -52,10 +52,10 @@ lint: $(STAMP) ## Check style, formatting and types: ruff, mypy
 	@$(PY) -m ruff format --check $(SOURCES)
 	@$(PY) -m mypy $(SOURCES)
 
-# The other files of bench/ are imported or started by these.
 doctor: $(STAMP) ## Say which combinations of task, model, method, precision, strategy and trainer cannot be, and why
 	@$(PY) -m lightune.doctor $(ARGS)
 
+# The other files of bench/ are imported or started by these.
 bench: $(STAMP) ## Run the side-by-side measurements of bench/, each prints one table; DATA=folder holds the data sets
 	@for script in bench/compare_*.py; do \
 	    echo "== $$script"; DATA="$(DATA)" $(PY) $$script $(ARGS) || exit 1; \

@@ -48,8 +48,8 @@ def start(run: Path, typed: tuple[str, ...]) -> subprocess.Popen[bytes]:
     words = (f"resume={run}",) if begun else (*typed, f"run_dir={run}")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, str(ROOT / "train.py"), *words]
-    log = (run.parent / f"{run.name}.log").open("ab")
-    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True)
+    with (run.parent / f"{run.name}.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
 def typed_for(method: str, ranks: int) -> tuple[str, ...]:

@@ -29,11 +29,10 @@ ONE_STEP = (
 def drawn(count: int, seed: int) -> list[dict[str, str]]:
     """Return so many legal combinations."""
     found = doctor.examine(ROOT / "conf")
-    legal, draw, cells = found.legal(), random.Random(seed), list[dict[str, str]]()
+    draw, cells = random.Random(seed), list[dict[str, str]]()
     while len(cells) < count:
         cell = {g: draw.choice(MODELS if g == "model" else list(names)) for g, names in found.options.items()}
-        place = tuple(found.options[group].index(option) for group, option in cell.items())
-        if legal[place] and cell not in cells:
+        if found.allows(cell) and cell not in cells:
             cells.append(cell)
     return cells
 

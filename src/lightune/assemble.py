@@ -28,6 +28,7 @@ from lightune.errors import ConfigError
 from lightune.evaluation import Evaluation
 from lightune.examples import STREAMED, Examples, read_examples
 from lightune.instantiate import build, plain
+from lightune.keys import RATES
 from lightune.models import Backbone
 from lightune.models.vocabulary import TokenizerTraining, restored, texts_of
 from lightune.module import FineTuner
@@ -253,7 +254,7 @@ def _optimizer(cfg: DictConfig) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the optimiser's partial, and the rates that go into parameter groups."""
     node = plain(cfg.optimizer)
     rates = {"lr": node["lr"], "weight_decay": node.get("weight_decay", 0.0)}
-    rates |= {rate: node.pop(rate, None) for rate in ("head_lr", "layer_decay")}
+    rates |= {rate: node.pop(rate, None) for rate in RATES}
     if str(cfg.trainer.precision).endswith("mixed") and node.get("fused"):
         node["fused"] = False  # a fused step may unscale gradients itself, so Lightning refuses to clip them before
     return build(node, "optimizer"), rates

@@ -87,7 +87,7 @@ def _flush(path: Path) -> None:
 
 
 def _go_on_from(path: Path) -> str:
-    run = path.parent.parent
+    run = checkpoint_card.home_of(path)
     free = shutil.disk_usage(path.parent).free / 2**20
     return f"{free:,.0f} MiB are free there. What was written before is whole: type {overrides.word('resume', run)}"
 

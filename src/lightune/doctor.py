@@ -8,7 +8,7 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -24,13 +24,13 @@ from lightune import check, cli, overrides
 from lightune.check.rule import GROUPS, groups_of
 from lightune.errors import ConfigError, UserError
 from lightune.instantiate import check_arguments, plain
+from lightune.keys import RATES
 from lightune.report import show
 
 # Whose arguments are all in the configuration, or are looked up when they are built.
 _BOUND = ("task", "model", "tokenizer", "quantization", "peft", "scheduler", "callbacks", "logger", "trainer")
 # What an option may bring along, and rules about combinations look at.
 _BROUGHT = ("task", "model", "tokenizer", "quantization", "optimizer", "peft", "trainer", "callbacks")
-_RATES = ("head_lr", "layer_decay")  # go into groups of parameters
 _ANY = "*"
 
 Pair = tuple[str, str]  # a group and an option
@@ -55,10 +55,8 @@ def bind(cfg: DictConfig) -> None:
     for key in _BOUND:
         check_arguments(plain(cfg.get(key)), key)
     check_arguments(plain(cfg.data.get("source")), "data.source")
-    optimizer = plain(cfg.optimizer)
-    check_arguments(
-        {key: value for key, value in optimizer.items() if key not in ("head_lr", "layer_decay")}, "optimizer"
-    )
+    optimizer = {key: value for key, value in plain(cfg.optimizer).items() if key not in RATES}
+    check_arguments(optimizer, "optimizer")
 
 
 @dataclass
@@ -82,22 +80,27 @@ class Examination:
 
     def legal(self) -> Any:
         """Return for each combination whether nothing refuses it: an array with an axis a group."""
-        found = np.ones([len(names) for names in self.options.values()], dtype=bool)
-        for cell, _ in self.refusals:
-            found[self._place(cell)] = False
-        return found
+        return ~self._where(cell for cell, _ in self.refusals)
+
+    def allows(self, cell: Cell) -> bool:
+        """Return whether nothing refuses a combination of all groups."""
+        return not any(refused.items() <= cell.items() for refused, _ in self.refusals)
 
     def counts(self) -> list[tuple[str, int]]:
         """Return what is said of combinations that cannot be, and of how many each."""
-        said: dict[str, Any] = {}
+        said: dict[str, list[Cell]] = {}
         for cell, error in self.refusals:
             problem = error.problem.replace(f"task={cell.get('task')}", "task=…").partition(": it needs")[0]
-            mask = said.setdefault(problem, np.zeros([len(names) for names in self.options.values()], dtype=bool))
-            mask[self._place(cell)] = True
-        return sorted(((problem, int(mask.sum())) for problem, mask in said.items()), key=lambda pair: -pair[1])
+            said.setdefault(problem, []).append(cell)
+        counts = [(problem, int(self._where(cells).sum())) for problem, cells in said.items()]
+        return sorted(counts, key=lambda pair: -pair[1])
 
-    def _place(self, cell: Cell) -> tuple[Any, ...]:
-        return tuple(self.options[group].index(cell[group]) if group in cell else slice(None) for group in self.options)
+    def _where(self, cells: Iterable[Cell]) -> Any:
+        """Return which combinations belong to one of these, which may leave groups open."""
+        found = np.zeros([len(names) for names in self.options.values()], dtype=bool)
+        for cell in cells:
+            found[tuple(names.index(cell[g]) if g in cell else slice(None) for g, names in self.options.items())] = True
+        return found
 
 
 def examine(conf: Path) -> Examination:

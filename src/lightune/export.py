@@ -12,7 +12,7 @@ from lightune.checkpoint import load_weights
 from lightune.continuation import continued
 from lightune.instantiate import build, plain
 from lightune.report import model_folder, show
-from lightune.run import home_of, learnt, quiet, typed
+from lightune.run import learnt, quiet, typed
 
 
 def export(cfg: DictConfig) -> None:
@@ -28,7 +28,9 @@ def export(cfg: DictConfig) -> None:
     path, merge, output = Path(cfg.checkpoint), cfg.merge, cfg.output
     combination: Combination = build(cfg.combine, "combine")
     cfg = continued(cfg, path, typed())
-    folder = Path(output).expanduser() if output else home_of(path) / ("merged" if merge else "exported")
+    folder = (
+        Path(output).expanduser() if output else checkpoint_card.home_of(path) / ("merged" if merge else "exported")
+    )
     OmegaConf.update(cfg, "run_dir", str(folder))
     experiment = assemble.experiment(cfg, {"config": plain(cfg), "overrides": [], **learnt(path)}, need=())
     load_weights(experiment.module.model, path, experiment.module.everything)

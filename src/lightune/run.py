@@ -281,13 +281,8 @@ def evaluate(cfg: DictConfig) -> float | None:
     return metrics.get(f"{split}/{experiment.task.monitor}")
 
 
-def home_of(path: Path) -> Path:
-    """Return the run folder that a checkpoint lies in."""
-    return path.parent.parent if path.parent.name == "checkpoints" else path.parent
-
-
 def _evaluation_folder(path: Path, split: str) -> Path:
-    return home_of(path) / f"eval_{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    return checkpoint_card.home_of(path) / f"eval_{split}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
 
 
 def _write_evaluation(folder: Path, experiment: Experiment, split: str, found: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_it_is_written_between_steps_and_whenever_a_run_may_end(
     last = Recording(str(tmp_path), every)
     trainer(tmp_path, last, **options).fit(BoringModel())
     assert last.steps == steps
-    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt"}
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize(("minutes", "steps"), [(0.0, (1, 2, 3, 4, 5, 6, 7)), (60.0, (7,)), (None, (7,))])

@@ -77,10 +77,10 @@ class Combination:
         if not self.adapters:
             return model
         tuned = _combinable(model)
-        read = {f"other{number}": read_adapter(place) for number, place in enumerate(self.adapters)}
-        for place, (name, (theirs, tensors)) in zip(self.adapters, read.items(), strict=True):
-            _put_beside(tuned, name, place, theirs, tensors)
-        self._sum_up(tuned, [str(tuned.active_adapter), *read])
+        others = {f"other{number}": place for number, place in enumerate(self.adapters)}
+        for name, place in others.items():
+            _put_beside(tuned, name, place)
+        self._sum_up(tuned, [str(tuned.active_adapter), *others])
         tensors = {**get_peft_model_state_dict(tuned, adapter_name=_COMBINED), **_head(tuned)}
         # What peft writes into the factors is scaled already.
         scaled = {"use_rslora": False} if isinstance(tuned.active_peft_config, LoraConfig) else {}
@@ -155,8 +155,9 @@ def _head(model: PeftModel) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in saved.items() if not belongs_to_adapter(model, name)}
 
 
-def _put_beside(model: Any, name: str, place: str, settings: PeftConfig, tensors: Mapping[str, Tensor]) -> None:
+def _put_beside(model: Any, name: str, place: str) -> None:
     """Put another adapter of the same method beside a model's own, without its head."""
+    settings, tensors = read_adapter(place)
     if type(settings) is not type(model.active_peft_config) or getattr(settings, "use_dora", False):
         raise ConfigError(f"{place}: this adapter is of another method than the checkpoint's", "leave it out")
     inside = {key: tensor for key, tensor in tensors.items() if belongs_to_adapter(model, key)}

@@ -59,7 +59,8 @@ class FrozenFeatures:
             Bytes that are free afterwards; 0 from where something did not fit, or the backbone's outputs are more than
             states and what a pooler makes of them.
         """
-        real, keys = _real(tensors), _keys(tensors)
+        real = _real(tensors)
+        keys = _keys(tensors, real)
         found = self._computed(tensors)
         self._output = type(found)
         new = {
@@ -101,7 +102,8 @@ class FrozenFeatures:
 
     def _states(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Return the last hidden states: rows x tokens x width."""
-        real, keys = _real(tensors), _keys(tensors)
+        real = _real(tensors)
+        keys = _keys(tensors, real)
         new = [row for row, key in enumerate(keys) if key not in self._kept]
         found = {}
         if new:
@@ -181,10 +183,10 @@ def _real(tensors: Mapping[str, Tensor]) -> Tensor:
     return tensors.get("attention_mask", torch.ones_like(ids)).bool()
 
 
-def _keys(tensors: Mapping[str, Tensor]) -> list[bytes]:
+def _keys(tensors: Mapping[str, Tensor], real: Tensor) -> list[bytes]:
     """Return what tells rows apart, whatever they are padded to."""
     columns = [tensors[name].cpu() for name in ("input_ids", "token_type_ids") if name in tensors]
     return [
         hashlib.blake2b(b"|".join(c[row][mask].numpy().tobytes() for c in columns), digest_size=16).digest()
-        for row, mask in enumerate(_real(tensors).cpu())
+        for row, mask in enumerate(real.cpu())
     ]

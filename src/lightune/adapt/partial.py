@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from lightune.adapt.features import FeatureMemory, freeze
 from lightune.adapt.methods import Adaptation, always_trained, train_only
 from lightune.adapt.training import Training
-from lightune.check.methods import NO_BIASES
+from lightune.check.methods import no_biases
 from lightune.errors import ConfigError
 from lightune.models.architecture import layer_counts, layer_of
 
@@ -56,7 +56,7 @@ class Partial(Adaptation):
                 "type for instance peft.layers=2",
             )
         if self.part == "biases" and not any(_is_bias(name) for name, _ in skeleton.named_parameters()):
-            raise NO_BIASES
+            raise no_biases()
 
     def apply(
         self,

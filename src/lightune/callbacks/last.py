@@ -54,6 +54,7 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self.every_minutes = every_minutes
         self._saved_step = 0
+        self._wrote = False  # last.ckpt, so that it need not be looked through before it is replaced
         self._saved_at = 0.0
         self._signal = 0
         self._handlers: dict[int, Any] = {}
@@ -128,14 +129,14 @@ class LastCheckpoint(Checkpoint):
             if trainer.is_global_zero:
                 _link(best, self.path)
             trainer.strategy.barrier("last.ckpt")
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._saved_step, self._saved_at, self._wrote = trainer.global_step, time.monotonic(), True
 
     def _set_aside(self) -> None:
         """Give the file that is about to be replaced a name of its own, and drop the oldest of those."""
         if self.keep == 1 or not self.path.is_file():
             return
         try:
-            step = checkpoint_card.read(self.path)["step"]
+            step = checkpoint_card.read(self.path, whole=not self._wrote)["step"]
         except CheckpointError:
             return  # nobody would want to go on from it
         _link(self.path, self.path.with_name(checkpoint_card.earlier(step)))

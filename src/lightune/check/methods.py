@@ -28,7 +28,6 @@ LEFT_OUT = {
 _FROM_WEIGHTS = ("pissa", "olora", "loftq", "corda", "eva", "lora_ga")
 # Tasks whose model has no head beside what its files hold; choices by likelihood, of decoders, are one more.
 _HEADLESS = frozenset("clm prefix_lm instruct summarization translation embedding".split())
-NO_BIASES = ConfigError("peft=bitfit: this backbone has no biases", "type peft=ln_tuning or peft=lora")
 _KEEP_WEIGHTS = ("biases", "nothing")  # parts of the backbone without a quantised weight
 
 
@@ -39,6 +38,16 @@ def adapter_name(cfg: DictConfig) -> str:
 
 def _target(node: Any) -> str:
     return str(node.get("_target_", "")) if node else ""
+
+
+def _part(cfg: DictConfig) -> str:
+    """Return which part of the backbone is trained; "" where the method is not about parts."""
+    return str(cfg.peft.part) if _target(cfg.peft).endswith(".Partial") else ""
+
+
+def no_biases() -> ConfigError:
+    """Return why BitFit cannot be."""
+    return ConfigError("peft=bitfit: this backbone has no biases", "type peft=ln_tuning or peft=lora")
 
 
 def _quantized_by(cfg: DictConfig) -> str:
@@ -65,8 +74,7 @@ def _quantized_weights_come_from_files(cfg: DictConfig) -> Iterator[ConfigError]
 
 @reads("peft")
 def _quantized_weights_stay(cfg: DictConfig) -> Iterator[ConfigError]:
-    method = _target(cfg.peft).rpartition(".")[2]
-    whole = method == "Full" or (method == "Partial" and cfg.peft.part not in _KEEP_WEIGHTS)
+    whole = _target(cfg.peft).endswith(".Full") or (_part(cfg) and _part(cfg) not in _KEEP_WEIGHTS)
     if _quantized_by(cfg) and whole:
         yield ConfigError(
             "quantization: this method trains weights of the backbone, and quantised ones cannot be trained",
@@ -118,12 +126,12 @@ def _method_fits_model(cfg: DictConfig) -> Iterator[ConfigError]:
 
 @reads("model", "peft")
 def _biases_are_there(cfg: DictConfig) -> Iterator[ConfigError]:
-    if _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "biases" and cfg.model.biases is False:
-        yield NO_BIASES
+    if _part(cfg) == "biases" and cfg.model.biases is False:
+        yield no_biases()
 
 
 def _head_alone(cfg: DictConfig) -> bool:
-    return _target(cfg.peft).endswith(".Partial") and cfg.peft.part == "nothing"
+    return _part(cfg) == "nothing"
 
 
 @reads("task", "model", "peft")

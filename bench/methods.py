@@ -1,8 +1,8 @@
 """Adapt MiniLM to Banking77 by every method, one run after the other, and print what each reaches and costs.
 
-    python bench/compare_peft.py --data DATA --output peft.jsonl
-    python bench/compare_peft.py --data DATA --output peft.jsonl --jobs full lora ia3 head
-    python bench/compare_peft.py --output peft.jsonl --table --picture docs/images/compare_peft.png
+    python bench/methods.py --data DATA --output peft.jsonl
+    python bench/methods.py --data DATA --output peft.jsonl --jobs full lora ia3 head
+    python bench/methods.py --output peft.jsonl --table --picture docs/images/compare_peft.png
 
 What ``python train.py -m experiment=compare_peft data=files …`` does in one go, in parts: finished methods are kept in
 ``--output``, one JSON line each, and are not run again. ``--picture`` draws what is there as a multirun does. The
