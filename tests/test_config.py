@@ -1,5 +1,6 @@
 """conf/: every option composes, names what exists, gives it arguments that it takes, and says what it is for."""
 
+import datetime as dt
 import importlib.util
 import inspect
 from collections.abc import Iterator
@@ -95,7 +96,11 @@ def test_every_target_exists_and_takes_its_keys(group: str, option: str) -> None
         content = {k: v for k, v in node.items() if k not in RATES} if key == "optimizer" else node
         check_arguments(content, key)
     for place, node in targets(cfg, ""):
-        parameters = inspect.signature(hydra.utils.get_object(node["_target_"])).parameters.values()
+        target = hydra.utils.get_object(node["_target_"])
+        if target is dt.timedelta:  # has no signature to read
+            target(**{key: value for key, value in node.items() if key != "_target_"})
+            continue
+        parameters = inspect.signature(target).parameters.values()
         needed = {
             p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         }
