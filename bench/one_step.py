@@ -20,7 +20,7 @@ MODELS = ("tiny", "tiny-decoder", "tiny-seq2seq")
 ONE_STEP = (
     "data.limit={train: 8, val: 4, test: 4}",
     "data.batch_size=4",
-    "data.max_length=128",
+    "data.max_length=160",
     "trainer.max_steps=1",
     "callbacks.progress_bar=null",
 )

@@ -13,9 +13,10 @@ import pytest
 from omegaconf import DictConfig
 
 from lightune import machine
-from lightune.check import check
+from lightune.check import check, hardware
 from lightune.errors import ConfigError
 from lightune.instantiate import check_arguments, plain, refuse_untrusted
+from lightune.keys import RATES, TRAINERS_OWN
 from tests.command import ROOT, composed
 
 CONF = ROOT / "conf"
@@ -36,7 +37,7 @@ NEEDED = {
     "peft=trainable_tokens": ["peft.config.token_indices=[101]"],
     "model=auto": ["model.path=google-bert/bert-base-uncased"],
 }
-RATES = ("head_lr", "layer_decay")  # of an optimiser's node, for parameter groups
+
 # Arguments that come from the program, by the place of the node.
 GIVEN = {"optimizer": {"params"}, "scheduler": {"optimizer", "total_steps"}}
 
@@ -83,6 +84,7 @@ def test_every_file_says_what_it_is_for(file: Path) -> None:
 @pytest.mark.parametrize(("group", "option"), CHOICES)
 def test_every_option_composes_and_passes_the_check(group: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "has_gpu", lambda: True)  # options for a GPU are options as well
+    monkeypatch.setattr(hardware, "find_spec", lambda package: package)  # and so are those for its packages
     cfg = config_of(group, option).copy()
     if group == "model":
         cfg.task.architectures = None  # question answering takes no encoder-decoder
@@ -93,7 +95,8 @@ def test_every_option_composes_and_passes_the_check(group: str, option: str, mon
 def test_every_target_exists_and_takes_its_keys(group: str, option: str) -> None:
     cfg = config_that_can_be_built(group, option)
     for key, node in cfg.items():
-        content = {k: v for k, v in node.items() if k not in RATES} if key == "optimizer" else node
+        own = {"optimizer": RATES, "trainer": TRAINERS_OWN}.get(key, ())
+        content = {k: v for k, v in node.items() if k not in own} if own else node
         check_arguments(content, key)
     for place, node in targets(cfg, ""):
         target = hydra.utils.get_object(node["_target_"])

@@ -82,7 +82,7 @@ def test_what_is_legal_takes_a_step(examination: doctor.Examination, tmp_path: P
 SMALL_DATA = (
     "data.limit={train: 8, val: 4, test: 4}",
     "data.batch_size=4",
-    "data.max_length=128",
+    "data.max_length=160",
     "trainer.max_steps=1",
 )
 
@@ -116,7 +116,7 @@ TYPED = (
     "scheduler=constant",
     "precision=bf16-mixed",
     "trainer=ddp_cpu",
-    "data.max_length=128",
+    "data.max_length=160",
     "peft.target_modules=auto",
     "peft.config.target_r=4",
     "optimizer.weight_decay=0.1",

@@ -63,6 +63,14 @@ class Experiment:
     stopwatch: Stopwatch
     history: HistoryLogger
 
+    def whole_model(self) -> nn.Module:
+        """Return the model, put together from its parts where processes share it; all of them have to call it.
+
+        Only the first process gets the whole then.
+        """
+        gathered = getattr(self.trainer.strategy, "whole_model", lambda model: model)
+        return gathered(self.module.model) or self.module.model
+
     def tune(self, metrics: Mapping[str, float]) -> None:
         """Let the task decide as a checkpoint's validation metrics say is best."""
         found = {name.removeprefix("val/"): value for name, value in metrics.items() if name.startswith("val/")}
@@ -100,11 +108,13 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
     trainer = assembled_trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
+    preflight.check_split(trainer, config)
     longest = min(cfg.data.max_length, _positions(config) - adaptation.virtual_tokens)
     cache = Path(cfg.paths.cache).expanduser()
     splits = {split: encode(table.rows, task, tokenizer, longest, cache) for split, table in examples.tables.items()}
     stream = _stream(cfg, task, examples.rows, tokenizer, longest) if examples.rows else None
-    data = _data(cfg, task, splits, stream, tokenizer, longest)
+    together = getattr(trainer.strategy, "needs_equal_batches", False)
+    data = _data(cfg, task, splits, stream, tokenizer, longest, together)
     steps = preflight.planned_steps(trainer, data)[1] if "train" in need else None
     if steps is not None:
         preflight.check_schedule(optimizer, scheduler, steps)
@@ -175,6 +185,7 @@ def _data(
     stream: Stream | None,
     tokenizer: PreTrainedTokenizerBase,
     longest: int,
+    equal_batches: bool,
 ) -> DataModule:
     pads = {
         "input_ids": tokenizer.pad_token_id,
@@ -195,6 +206,7 @@ def _data(
         limit=cfg.trainer.limit_train_batches,
         pack=longest if cfg.data.packing else None,
         stream=stream,
+        equal_batches=equal_batches,
         **(_strata(cfg.data, task, splits["train"]) if "train" in splits else {}),
     )
 

@@ -23,6 +23,7 @@ from lightune import checkpoint_card, overrides
 from lightune.errors import CheckpointError
 from lightune.models.adapted import adapter_tensors, changed_weights
 from lightune.models.quantization import quantized_parameters
+from lightune.parallel.tensors import in_parts_like
 
 CARD = "lightune"
 _SAMPLES = 16  # values of each frozen tensor that enter the digest: enough to tell models apart, quick for large ones
@@ -128,13 +129,14 @@ def digest(model: nn.Module) -> str:
     return sha.hexdigest()[:16] if frozen else ""
 
 
-def load_weights(model: nn.Module, path: Path, everything: bool) -> None:
+def load_weights(model: nn.Module, path: Path, everything: bool, frozen: str | None = None) -> None:
     """Put a checkpoint's tensors into a model that was built from the same configuration.
 
     Args:
         model: The adapted model.
         path: A checkpoint.
         everything: As in `saved_names`.
+        frozen: The model's digest, where it is known.
 
     Raises:
         CheckpointError: Missing or damaged; of another model; or its frozen backbone had other weights.
@@ -147,13 +149,14 @@ def load_weights(model: nn.Module, path: Path, everything: bool) -> None:
         name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
     }
     _compare_names(path, set(tensors), saved_names(model, everything))
-    if not everything and card.get("digest", "") != digest(model):
+    if not everything and card.get("digest", "") != (digest(model) if frozen is None else frozen):
         raise CheckpointError(
             f"{path}: the frozen backbone had other weights when this checkpoint was written",
             "install the same model package or revision as the run's environment.json says",
         )
+    there = model.state_dict()
     try:
-        model.load_state_dict(tensors, strict=False)
+        model.load_state_dict({name: in_parts_like(t, there[name]) for name, t in tensors.items()}, strict=False)
     except RuntimeError as error:  # torch's word for tensors of another shape
         raise CheckpointError(
             f"{path}: the checkpoint does not fit the model: {str(error).splitlines()[1].strip()}",

@@ -30,6 +30,7 @@ from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SMALL_IS_GOOD = frozenset(("loss", "perplexity", "bits", "ter", "mse", "mae", "ece"))  # as a word of a metric's name
+_COMPUTED_IN = {"bf16": "bfloat16", "16": "float16", "64": "float64", "transformer": "bfloat16"}  # else float32
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
 
@@ -96,7 +97,7 @@ def metric_mode(monitor: str) -> str:
 
 def computing_dtype(precision: str | int) -> str:
     """Return torch's name of the type that matrix products are computed in, for a precision as Lightning names it."""
-    return {"bf16": "bfloat16", "16": "float16", "64": "float64"}.get(str(precision).split("-")[0], "float32")
+    return _COMPUTED_IN.get(str(precision).split("-")[0], "float32")
 
 
 def _share_config_store() -> None:
@@ -149,9 +150,17 @@ def settle_run_dir(cfg: DictConfig) -> None:
     """Fix the run folder for this process and for the ranks it will start by running its own command again.
 
     The jobs of a multirun get a folder each, ``trial_0000`` and so on, unless ``run_dir`` itself varies.
+
+    Raises:
+        ConfigError: Several processes were started from outside, and none of them knows the others' folder.
     """
     if cfg.run_dir is None:
         return
+    if machine.is_started_from_outside() and not overrides.typed(sys.argv[1:], "run_dir"):
+        raise ConfigError(
+            "run_dir: processes that torchrun or srun started would each make a folder of their own",
+            "type one for all of them, such as run_dir=runs/my-run",
+        )
     folder = Path(cfg.run_dir).expanduser()
     if _is_multirun():
         varies = overrides.is_sweep(sys.argv[1:], "run_dir") or "${" in (overrides.typed(sys.argv[1:], "run_dir") or "")

@@ -24,11 +24,11 @@ from lightune import check, cli, overrides
 from lightune.check.rule import GROUPS, groups_of
 from lightune.errors import ConfigError, UserError
 from lightune.instantiate import check_arguments, plain
-from lightune.keys import RATES
+from lightune.keys import RATES, TRAINERS_OWN
 from lightune.report import show
 
 # Whose arguments are all in the configuration, or are looked up when they are built.
-_BOUND = ("task", "model", "tokenizer", "quantization", "peft", "scheduler", "callbacks", "logger", "trainer")
+_BOUND = ("task", "model", "tokenizer", "quantization", "peft", "scheduler", "callbacks", "logger")
 # What an option may bring along, and rules about combinations look at.
 _BROUGHT = ("task", "model", "tokenizer", "quantization", "optimizer", "peft", "trainer", "callbacks")
 _ANY = "*"
@@ -54,6 +54,7 @@ def bind(cfg: DictConfig) -> None:
     """Compare every ``_target_`` with the signature of what it names."""
     for key in _BOUND:
         check_arguments(plain(cfg.get(key)), key)
+    check_arguments({key: value for key, value in plain(cfg.trainer).items() if key not in TRAINERS_OWN}, "trainer")
     check_arguments(plain(cfg.data.get("source")), "data.source")
     optimizer = {key: value for key, value in plain(cfg.optimizer).items() if key not in RATES}
     check_arguments(optimizer, "optimizer")

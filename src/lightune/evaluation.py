@@ -35,9 +35,12 @@ class Evaluation:
     _evidence: list[Any] = field(default_factory=list)
     _loss: list[Tensor] = field(default_factory=list)
 
-    def update(self, output: Output, batch: Batch) -> None:
-        """Take in one batch."""
-        self._evidence += self.task.predict(output, batch)
+    def update(self, output: Output, batch: Batch, counts: bool = True) -> None:
+        """Take in one batch, unless it is there only so that this rank does as much as others."""
+        evidence = self.task.predict(output, batch)
+        if not counts:
+            return
+        self._evidence += evidence
         self._loss.append(torch.stack([output.loss_sum.detach().double(), output.count.double()]))
 
     def finish(self) -> dict[str, float]:
@@ -84,6 +87,6 @@ def _without_target(prediction: Prediction, task: Task) -> Prediction:
 
 def _gathered(evidence: list[Any], losses: list[Tensor]) -> tuple[list[Any], float, float]:
     total = torch.stack(losses).sum(0).tolist() if losses else [0.0, 0.0]
-    of_all = ranks.objects_of_all((evidence, total))
+    of_all = ranks.objects_of_all((evidence, total), of_data=True)
     joined = [piece for part, _ in of_all for piece in part]
     return joined, sum(t[0] for _, t in of_all), sum(t[1] for _, t in of_all)

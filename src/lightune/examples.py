@@ -96,7 +96,7 @@ def _keys(key: Callable[[dict[str, Any]], Any], table: Table) -> list[Any] | Non
 
 def _part(cfg: DictConfig, task: Task, split: str, table: Table) -> Table:
     """Return the rows of a split that are used: a random part, the first so many, or all."""
-    size, limit = (cfg.data.get(key, {}).get(split) for key in ("sample", "limit"))
+    size, limit = ((cfg.data.get(key) or {}).get(split) for key in ("sample", "limit"))
     if size is not None:
         table = sampled(table, size, cfg.seed, _keys(task.stratum, table))
     return table if limit is None else table.take(range(min(limit, len(table))))

@@ -17,7 +17,7 @@ _EXTRAS = {"pytorch_optimizer": "optimizers", "schedulefree": "optimizers", "bit
 # What a checkpoint's configuration may build. Whole packages are never listed: torch.load and torch.hub.load are
 # callables too, and so are functions of our own that write files.
 _TRUSTED = re.compile(
-    r"lightune\.(adapt|callbacks|data\.sources|metrics|models|report|tasks)(\.[a-z]\w*)*\.[A-Z]\w*"
+    r"lightune\.(adapt|callbacks|data\.sources|metrics|models|parallel|report|tasks)(\.[a-z]\w*)*\.[A-Z]\w*"
     r"|lightune\.optim\.schedules\.[a-z]\w*"
     r"|lightune\.report\.wandb\.logger"
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"

@@ -2,7 +2,8 @@
 
 A mean of means depends on how a batch was cut into micro-batches, ranks or packs; a sum of sums over a sum of
 counts does not. Every function here returns ``(loss_sum, count)`` and leaves the division to the caller. All of
-them work in float32 whatever the dtype of the logits, because a log-softmax in half precision loses digits.
+them work in float32 whatever the dtype of the logits, because a log-softmax in half precision loses digits; float64
+stays as it is.
 """
 
 import torch
@@ -40,13 +41,13 @@ def cross_entropy(
         The sum in float32 and the count in int64, both 0-d. With every target ignored they are 0 and 0, and
         the sum still has a gradient (of zeros).
     """
-    rows = logits.float().flatten(0, -2)
+    rows = _single(logits).flatten(0, -2)
     flat = targets.flatten()
     counted = flat != ignore_index
     loss = functional.cross_entropy(
         rows,
         flat,
-        weight=None if weight is None else weight.float(),
+        weight=None if weight is None else weight.to(rows.dtype),
         ignore_index=ignore_index,
         reduction="none" if focal_gamma else "sum",
         label_smoothing=label_smoothing,
@@ -64,7 +65,7 @@ def divergence(one: Tensor, other: Tensor) -> Tensor:
         one: Logits, (rows, classes).
         other: Logits of the same shape.
     """
-    p, q = one.float().log_softmax(-1), other.float().log_softmax(-1)
+    p, q = _single(one).log_softmax(-1), _single(other).log_softmax(-1)
     return ((p.exp() - q.exp()) * (p - q)).sum() / 2
 
 
@@ -89,7 +90,7 @@ def sequence_cross_entropy(
         logits, labels = logits[:, :-1], labels[:, 1:]
     rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
     loss = functional.cross_entropy(
-        logits[rows, columns].float(), labels[rows, columns], reduction="none", label_smoothing=label_smoothing
+        _single(logits[rows, columns]), labels[rows, columns], reduction="none", label_smoothing=label_smoothing
     )
     # Put back in their places and summed there: adding them up by row index would take any order on a GPU.
     placed = loss.new_zeros(labels.shape).index_put((rows, columns), loss)
@@ -113,7 +114,8 @@ def binary_cross_entropy(
     Returns:
         The sum in float32 and the count in int64, both 0-d.
     """
-    scores, wanted = logits.float(), targets.float()
+    scores = _single(logits)
+    wanted = targets.to(scores.dtype)
     loss = functional.binary_cross_entropy_with_logits(scores, wanted, pos_weight=positive_weight, reduction="none")
     if focal_gamma:
         missed = (scores * (1 - 2 * wanted)).sigmoid()  # 1 - the probability given to what is true
@@ -150,7 +152,7 @@ def span_cross_entropy(
     counted = (starts != ignore_index) & (ends != ignore_index)
     total = start_logits.new_zeros((), dtype=torch.float32)
     for logits, positions in ((start_logits, starts), (end_logits, ends)):
-        scores = logits.float()
+        scores = _single(logits)
         if mask is not None:
             # The lowest finite number, not -inf: a row without any allowed position must not become NaN.
             scores = scores.masked_fill(~mask.bool(), torch.finfo(torch.float32).min)
@@ -173,7 +175,7 @@ def contrastive(scores: Tensor, targets: Tensor, *, excluded: Tensor | None = No
     Returns:
         The sum in float32 and the count in int64, both 0-d.
     """
-    scores = scores.float()
+    scores = _single(scores)
     if excluded is not None:
         positions = torch.arange(scores.size(1), device=scores.device)
         scores = scores.masked_fill(excluded & (positions != targets[:, None]), torch.finfo(torch.float32).min)
@@ -190,7 +192,8 @@ def squared_error(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         The sum in float32 and the count in int64, both 0-d.
     """
-    loss = functional.mse_loss(values.float(), targets.float(), reduction="sum")
+    values = _single(values)
+    loss = functional.mse_loss(values, targets.to(values.dtype), reduction="sum")
     return loss, torch.tensor(len(values), device=values.device)
 
 
@@ -210,10 +213,15 @@ def cosent(cosines: Tensor, scores: Tensor, *, temperature: float = 0.05) -> tup
         The sum in float32 and the count in int64, both 0-d.
     """
     ordered, order = scores.sort()
-    values = cosines.float()[order] / temperature
+    values = _single(cosines)[order] / temperature
     lower = torch.searchsorted(ordered, ordered)  # how many pairs have a lower score
     higher = lower > 0
     # Summed from the lowest score up, all pairs of pairs take one pass instead of a matrix.
     mistakes = values.logcumsumexp(0)[lower[higher] - 1] - values[higher]
     loss = torch.cat([mistakes.new_zeros(1), mistakes]).logsumexp(0)
     return loss * len(values), torch.tensor(len(values), device=values.device)
+
+
+def _single(numbers: Tensor) -> Tensor:
+    """Return numbers in single precision, unless they are in double."""
+    return numbers if numbers.dtype == torch.float64 else numbers.float()

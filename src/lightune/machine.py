@@ -37,4 +37,10 @@ def cpu_has_bf16() -> bool:
 
 def is_first_process() -> bool:
     """Whether this process speaks for the run: the only one, or rank 0 of a distributed run."""
-    return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "RANK"))
+    return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"))
+
+
+def is_started_from_outside() -> bool:
+    """Whether torchrun or srun has started this process beside others of the same run."""
+    by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_ID" in os.environ
+    return "TORCHELASTIC_RUN_ID" in os.environ or by_slurm

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from lightune import ranks
 from lightune.checkpoint import CARD, digest, saved_names
 from lightune.evaluation import Evaluation
 from lightune.optim.groups import parameter_groups
+from lightune.parallel.tensors import clip_norm, is_in_parts, own_part
 from lightune.tasks.base import Batch, Task
 
 _LOSS, _TARGETS, _TOKENS = range(3)
@@ -87,6 +89,19 @@ class FineTuner(LightningModule):
         self._digest: str | None = None
         self._step = torch.zeros(3, dtype=torch.float64)  # of the step in progress: loss, targets, tokens
 
+    def configure_model(self) -> None:
+        """Share the model out over processes, where the strategy does that."""
+        parallelize = getattr(self.trainer.strategy, "parallelize", None)
+        if parallelize is not None:
+            self.digest()  # while all weights are here
+            parallelize(self.model)
+
+    def digest(self) -> str:
+        """Return by what the frozen weights are recognised."""
+        if self._digest is None:
+            self._digest = digest(self.model)
+        return self._digest
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a micro-batch: the step's mean, or a sum where the step's targets are not known yet."""
         output = self.task.step(self.model, batch)
@@ -97,17 +112,18 @@ class FineTuner(LightningModule):
         if self._accumulates():
             # The constant is taken out again below; it only keeps the sums of float16 gradients in range.
             return loss / _SCALE
-        self._step = self._over_ranks(self._step)
+        self._step = ranks.over_data(self._step)
         # DDP will divide by the ranks.
-        return loss * (self._ranks() / self._targets()).to(loss.dtype)
+        return loss * (ranks.data_rank().size / self._targets()).to(loss.dtype)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Turn summed gradients into those of the mean over the global batch, before they are clipped."""
         if self._accumulates():
-            self._step = self._over_ranks(self._step)
+            self._step = ranks.over_data(self._step)
             # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
-            factor = _SCALE * self.trainer.accumulate_grad_batches * self._ranks() / self._targets()
-            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            factor = _SCALE * self.trainer.accumulate_grad_batches * ranks.data_rank().size / self._targets()
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            gradients = [own_part(p.grad) for p in parameters if p.grad is not None]
             if gradients:  # none where the step is left out
                 torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
         self.tokens = self.tokens + self._step[_TOKENS]
@@ -123,14 +139,20 @@ class FineTuner(LightningModule):
     def _accumulates(self) -> bool:
         return self.trainer.accumulate_grad_batches > 1
 
-    def _over_ranks(self, step: Tensor) -> Tensor:
-        return self.trainer.strategy.reduce(step, reduce_op="sum") if self._ranks() > 1 else step
-
     def _targets(self) -> Tensor:
         return self._step[_TARGETS].clamp(min=1)
 
-    def _ranks(self) -> int:
-        return self.trainer.world_size
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients, also those of which each process has a part, as Lightning does others."""
+        if gradient_clip_val and is_in_parts(self.model) and gradient_clip_algorithm != "value":
+            clip_norm([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_start(self) -> None:
         """Let an optimiser that averages weights by itself put those in place that it trains."""
@@ -157,14 +179,15 @@ class FineTuner(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Take in one batch of the validation split."""
-        self._evaluate("val", batch)
+        self._evaluate("val", batch, batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Take in one batch of the split that is tested."""
-        self._evaluate(self.tested, batch)
+        self._evaluate(self.tested, batch, batch_idx)
 
-    def _evaluate(self, split: str, batch: Batch) -> None:
-        self.evaluations[split].update(self.task.step(self.model, batch), batch)
+    def _evaluate(self, split: str, batch: Batch, number: int) -> None:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.evaluations[split].update(self.task.step(self.model, batch), batch, data.counts(split, number))
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics over the validation examples."""
@@ -217,11 +240,9 @@ class FineTuner(LightningModule):
         checkpoint["state_dict"] = {
             name: tensor for name, tensor in checkpoint["state_dict"].items() if name.removeprefix("model.") in kept
         }
-        if self._digest is None:
-            self._digest = digest(self.model)
         checkpoint[CARD] = {
             **self.card,
-            "digest": self._digest,
+            "digest": self.digest(),
             "epoch": checkpoint["epoch"],
             "step": checkpoint["global_step"],
             "tokens": float(self.tokens),

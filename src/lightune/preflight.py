@@ -17,6 +17,7 @@ from lightune.data.module import DataModule
 from lightune.errors import ConfigError, nearest
 from lightune.models import Backbone
 from lightune.models.architecture import architecture_of, head_parameters
+from lightune.parallel.layers import check_heads, tensor_plan
 from lightune.tasks.base import Task
 
 
@@ -44,6 +45,14 @@ def check_fit(task: Task, backbone: Backbone, adaptation: Adaptation, config: Pr
     adaptation.check(skeleton, fresh_modules(skeleton, fresh))
     with suppress(RuntimeError):  # what a method computes from weights cannot be tried where there are none
         adaptation.apply(skeleton, fresh, task.peft_type)
+
+
+def check_split(trainer: Trainer, config: PretrainedConfig) -> None:
+    """Raise ConfigError where the matrices of a model are to be split over processes, and cannot be."""
+    parts = getattr(trainer.strategy, "tensor_size", 1)
+    if parts > 1:
+        tensor_plan(config)
+        check_heads(config, parts)
 
 
 def check_monitors(task: Task, watched: Mapping[str, str], headline: Sequence[str] = ()) -> None:
@@ -99,9 +108,14 @@ def check_schedule(optimizer: Callable[..., Any], scheduler: Callable[..., Any],
         ) from error
 
 
+def data_ranks(trainer: Trainer) -> int:
+    """Return how many processes, or groups of them that make one model, will see different data."""
+    return getattr(trainer.strategy, "data_size", None) or trainer.world_size
+
+
 def planned_steps(trainer: Trainer, data: DataModule) -> tuple[int, float]:
     """Return the optimiser steps of an epoch and of the whole run, as Lightning will count them."""
-    limit, there = trainer.limit_train_batches, data.micro_batches(trainer.world_size)
+    limit, there = trainer.limit_train_batches, data.micro_batches(data_ranks(trainer))
     used = min(there, limit) if isinstance(limit, int) else int(there * (1.0 if limit is None else limit))
     per_epoch = -(-used // trainer.accumulate_grad_batches)
     by_epochs = inf if trainer.max_epochs in (None, -1) else per_epoch * (trainer.max_epochs or 0)

@@ -88,6 +88,7 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
         **_measured(experiment, began),
     }
     found = {key: value for key, value in found.items() if value is not None}
+    module.model = experiment.whole_model()
     if experiment.trainer.is_global_zero:
         (_write_results if not cfg.trainer.fast_dev_run else overview.after_trial)(cfg, experiment, found)
     value = found.get(f"val/{experiment.task.monitor}")
@@ -99,7 +100,7 @@ def _load_best(folder: Path, experiment: Experiment) -> dict[str, Any]:
     path = folder / "checkpoints" / "best.ckpt"
     if not path.is_file():
         return {"metrics": experiment.module.metrics}
-    load_weights(experiment.module.model, path, experiment.module.everything)
+    load_weights(experiment.module.model, path, experiment.module.everything, experiment.module.digest())
     return checkpoint_card.read(path)
 
 
@@ -231,6 +232,8 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
     for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its advice is about how torch reduces over two dimensions of processes.
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     # Says which rank of a distributed run has died.
     logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
     for message in (

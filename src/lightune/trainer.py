@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from lightune import machine
 from lightune.checkpoint import AtomicCheckpointIO
 from lightune.instantiate import build, plain
+from lightune.keys import TRAINERS_OWN
 from lightune.report import show
 from lightune.report.history import HistoryLogger
 
@@ -34,9 +35,10 @@ def assembled_trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogg
     loggers: list[Logger] = [history] if "train" in need and "val" in need else []
     named = [_logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node]
     loggers += [logger for logger in named if not isinstance(logger, HistoryLogger)]
-    options = plain(cfg.trainer)
+    torch.set_float32_matmul_precision(cfg.trainer.get("float32_matmul", "highest"))
+    options = {**plain(cfg.trainer), "devices": _devices(cfg), "strategy": _strategy(cfg)}
     return build(
-        {**options, "devices": _devices(cfg), "strategy": _strategy(cfg)},
+        {key: value for key, value in options.items() if key not in TRAINERS_OWN},
         "trainer",
         # The stopwatch comes first, so that saving is not counted as training; checkpoints are sorted last by
         # Lightning.

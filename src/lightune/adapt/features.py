@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from lightune.parallel.tensors import is_in_parts
+from lightune.ranks import data_rank
+
 _GIB = 2**30
 _PROGRESS_FROM = 50  # batches
 _BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids")  # rows x tokens
@@ -131,9 +134,12 @@ class FeatureMemory(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        steps_of_an_epoch = data.micro_batches(trainer.world_size) / trainer.accumulate_grad_batches
-        features = _features_of(pl_module.model)
-        if features is not None and not data.stream and trainer.estimated_stepping_batches > steps_of_an_epoch:
+        steps_of_an_epoch = data.micro_batches(data_rank().size) / trainer.accumulate_grad_batches
+        once = data.stream is not None or trainer.estimated_stepping_batches <= steps_of_an_epoch
+        model: Any = pl_module.model
+        features = _features_of(model)
+        # Where a process has a part of the backbone, all would have to compute the same number of batches.
+        if features is not None and not once and not is_in_parts(model):
             with trainer.precision_plugin.forward_context():
                 self._fill(features, _batches(data), pl_module.device)
 

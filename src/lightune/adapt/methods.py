@@ -15,7 +15,7 @@ from lightune.adapt.earlier import go_on_from
 from lightune.adapt.merging import MergedEvaluation
 from lightune.adapt.prompts import hide_virtual_tokens
 from lightune.adapt.starts import Start
-from lightune.adapt.targets import common_divisor, fresh_modules, target_modules
+from lightune.adapt.targets import common_divisor, fresh_modules, poolers, target_modules
 from lightune.adapt.training import Training
 from lightune.check.methods import method_error
 from lightune.errors import ConfigError
@@ -192,7 +192,7 @@ class Adapter:
                 "type peft.target_modules=[…] instead",
             )
         if self.target_modules not in (None, _LIBRARY):
-            target_modules(skeleton, self.target_modules, head)
+            target_modules(skeleton, self.target_modules, [*head, *self._left_out(skeleton)])
 
     @property
     def virtual_tokens(self) -> int:
@@ -232,7 +232,7 @@ class Adapter:
             **(self.start.options() if self.start and training else {}),
         }
         if self.target_modules not in (None, _LIBRARY):
-            targets = target_modules(model, self.target_modules, head)
+            targets = target_modules(model, self.target_modules, [*head, *self._left_out(model)])
             sizes = [name for name, value in self._given().items() if value == _FITTING]
             divisor = common_divisor(model, targets) if sizes else 0
             options |= {"target_modules": targets, **dict.fromkeys(sizes, divisor)}
@@ -275,6 +275,10 @@ class Adapter:
         """Return the one that merges for evaluations, where that is wanted, and the schedule's."""
         merging = [MergedEvaluation()] if self.evaluate_merged else []
         return [*merging, *(self.schedule.callbacks() if self.schedule else [])]
+
+    def _left_out(self, model: nn.Module) -> list[str]:
+        """Return the modules that the method's start cannot do with."""
+        return poolers(model) if self.start and self.start.wants_tokens else []
 
     def _given(self) -> Mapping[str, Any]:
         """Return the options that the configuration fixes already."""

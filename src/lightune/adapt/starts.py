@@ -1,6 +1,8 @@
 """Starts of LoRA that are computed from what a model makes of training data."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any, Literal, Protocol
 
 import torch
@@ -11,6 +13,7 @@ from peft.tuners.lora.loraga import preprocess_loraga
 from torch import Tensor, nn
 
 from lightune.adapt.training import Batch, Training
+from lightune.errors import ConfigError
 
 
 class Start(Protocol):
@@ -20,9 +23,11 @@ class Start(Protocol):
 
     Attributes:
         changes_weights: Whether layers give up what their adapters start with.
+        wants_tokens: Whether a layer has to be given a state for each token, and no pooler can be adapted.
     """
 
     changes_weights: bool
+    wants_tokens: bool
 
     def options(self) -> dict[str, Any]:
         """Return the options of ``peft.LoraConfig`` that ask for it."""
@@ -43,27 +48,44 @@ class Eva(Start):
 
     Args:
         batches: Batches of training data that are looked at, over and over until directions stay.
+        at_most: Batches after which it is given up: a handful of examples may never settle it.
     """
 
     changes_weights = False
+    wants_tokens = True
 
-    def __init__(self, batches: int = 8) -> None:
+    def __init__(self, batches: int = 8, at_most: int = 400) -> None:
         self.batches = batches
+        self.at_most = at_most
 
     def options(self) -> dict[str, Any]:
         """Ask for it."""
         return {"init_lora_weights": "eva", "eva_config": EvaConfig(rho=1.0)}
 
     def after(self, model: PeftModel, training: Training) -> None:
-        """Compute the directions."""
+        """Compute the directions.
+
+        Raises:
+            ConfigError: They have not settled.
+        """
+        looks = count(1)
+
+        def look(model: nn.Module, batch: Batch) -> None:
+            if next(looks) > self.at_most:
+                raise ConfigError(
+                    f"peft.start: the directions of some layer's inputs have not settled after {self.at_most} batches",
+                    "type a larger peft.start.batches or data.batch_size, or a smaller peft.config.r",
+                )
+            training.loss(model, batch)
+
         initialize_lora_eva_weights(
             model,
             training.looked_at(model, self.batches),
-            forward_fn=training.loss,
+            forward_fn=look,
             prepare_model_inputs_fn=lambda batch, _: batch["attention_mask"].bool(),
             prepare_layer_inputs_fn=_states,
             gather_distributed_inputs=False,
-            show_progress_bar=False,
+            show_progress_bar=sys.stderr.isatty(),
         )
 
 
@@ -87,6 +109,7 @@ class Corda(Start):
     """
 
     changes_weights = True
+    wants_tokens = True
 
     def __init__(self, batches: int = 8, method: Literal["ipm", "kpm"] = "ipm") -> None:
         self.batches = batches
@@ -118,6 +141,7 @@ class LoraGa(Start):
     """
 
     changes_weights = True
+    wants_tokens = False
 
     def __init__(self, batches: int = 8, options: Mapping[str, Any] | None = None) -> None:
         self.batches = batches

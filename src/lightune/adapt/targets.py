@@ -46,6 +46,11 @@ def _lies_in(name: str, modules: Iterable[str]) -> bool:
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
+def poolers(model: nn.Module) -> list[str]:
+    """Return the names of the modules that make one state of a row's, as BERT's encoders have."""
+    return [name for name, _ in model.named_modules() if name.rpartition(".")[2] == "pooler"]
+
+
 def norm_layers(model: nn.Module, without: Iterable[str]) -> list[str]:
     """Return the names of every normalisation layer outside the given modules, by their classes' names."""
     outside = tuple(without)

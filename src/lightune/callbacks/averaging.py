@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from lightune.errors import ConfigError
+from lightune.parallel.tensors import in_parts_like, whole
 
 
 class WeightAveraging(Callback):
@@ -73,7 +74,7 @@ class WeightAveraging(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average, how many steps it is of, and the trained weights where it has their place."""
-        return {"average": self.average, "trained": self._trained, "count": self._count}
+        return {"average": whole(self.average), "trained": whole(self._trained), "count": self._count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
@@ -87,7 +88,7 @@ class WeightAveraging(Callback):
             self.average = {name: tensor.clone() for name, tensor in now.items()}
             return
         for name, tensor in now.items():
-            kept = self.average[name] = self.average[name].to(tensor.device)
+            kept = self.average[name] = in_parts_like(self.average[name].to(tensor.device), tensor)
             kept.lerp_(tensor, 1 - share_kept(self._count, self.decay))
 
     def _put_back(self, model: nn.Module) -> None:
@@ -111,5 +112,5 @@ def _swap(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     kept = {name: tensor.clone() for name, tensor in there.items()}
     with torch.no_grad(), torch.inference_mode(False):
         for name, tensor in tensors.items():
-            there[name].copy_(tensor)
+            there[name].copy_(in_parts_like(tensor, there[name]))
     return kept

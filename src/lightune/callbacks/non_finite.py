@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from lightune import overrides, ranks
 from lightune.errors import ConfigError, TrainingError
+from lightune.parallel.tensors import own_part
 from lightune.report import show
 
 Batch = dict[str, Tensor]
@@ -99,7 +100,7 @@ def _fault(trainer: Trainer, module: Any) -> str | None:
     if trainer.scaler is not None:
         return None
     named = [(name, p.grad) for name, p in module.named_parameters() if p.grad is not None]
-    norms = torch._foreach_norm([gradient for _, gradient in named])
+    norms = torch._foreach_norm([own_part(gradient) for _, gradient in named])
     if not named or bool(torch.isfinite(torch.stack(norms)).all()):
         return None
     odd = [name for (name, _), norm in zip(named, norms, strict=True) if not bool(torch.isfinite(norm))]

@@ -8,7 +8,7 @@ names) is checked in the assembly room before weights are loaded.
 from omegaconf import DictConfig
 
 from lightune import keys
-from lightune.check import combination, data, hardware, methods, numbers
+from lightune.check import combination, data, hardware, methods, numbers, strategies
 from lightune.check.combination import architecture_error
 from lightune.check.rule import Rule
 
@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     *data.RULES,
     *combination.RULES,
     *methods.RULES,
+    *strategies.RULES,
     *hardware.RULES,
 )
 

@@ -2,12 +2,17 @@
 
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
 from lightune import machine
 from lightune.check.rule import reads
+from lightune.check.strategies import strategy_name
 from lightune.errors import ConfigError
+
+_START_RANKS = ("ddp", "fsdp", "deepspeed", "modelparallel", "sharded")  # by running the command again
+_FP8 = "transformer-engine"  # Lightning's name for it
 
 
 @reads("trainer")
@@ -22,10 +27,15 @@ def _device_exists(cfg: DictConfig) -> Iterator[ConfigError]:
 @reads("precision", "trainer")
 def _precision_exists(cfg: DictConfig) -> Iterator[ConfigError]:
     on_cpu = cfg.trainer.accelerator == "cpu" or not machine.has_gpu()
-    if str(cfg.trainer.precision).startswith("16") and on_cpu:
+    precision = str(cfg.trainer.precision)
+    if precision.startswith(("16", _FP8)) and on_cpu:
         yield ConfigError(
-            f"precision={cfg.trainer.precision} needs a GPU, and this run uses the CPU",
+            f"precision={precision} needs a GPU, and this run uses the CPU",
             "type precision=32, or precision=bf16-mixed where the CPU has bfloat16",
+        )
+    elif precision.startswith(_FP8) and find_spec("transformer_engine") is None:
+        yield ConfigError(
+            "precision=fp8: NVIDIA's package transformer-engine is missing", "install it, or type precision=bf16-mixed"
         )
 
 
@@ -39,18 +49,12 @@ def _paging_needs_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
-def _strategy_name(cfg: DictConfig) -> str:
-    strategy = cfg.trainer.strategy
-    named = strategy.get("_target_", "") if isinstance(strategy, DictConfig) else strategy
-    return str(named).rpartition(".")[2].lower()
-
-
 def ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
     """Refuse several jobs inside one process where each rank would start all of them."""
-    name = _strategy_name(cfg)
+    name = strategy_name(cfg)
     if name == "auto" and cfg.trainer.accelerator != "cpu" and cfg.trainer.devices != 1 and machine.gpu_count() > 1:
         name = "ddp"  # what Lightning will choose
-    if name.startswith(("ddp", "fsdp", "deepspeed")) and "spawn" not in name and "fork" not in name:
+    if name.startswith(_START_RANKS) and "spawn" not in name and "fork" not in name:
         yield ConfigError(
             "-m with DDP: each rank would run the whole multirun again and train other hyper-parameters",
             "run the jobs one by one without -m, or type trainer=gpu or trainer=cpu",

@@ -26,6 +26,8 @@ LEFT_OUT = {
 }
 # Initialisations of LoRA that compute from full weights.
 _FROM_WEIGHTS = ("pissa", "olora", "loftq", "corda", "eva", "lora_ga")
+# Methods for which peft computes in single precision what the half-precision weights of a layer are given.
+_SINGLE = ("Adamss", "BOFT", "FourierFT")
 # Tasks whose model has no head beside what its files hold; choices by likelihood, of decoders, are one more.
 _HEADLESS = frozenset("clm prefix_lm instruct summarization translation embedding".split())
 _KEEP_WEIGHTS = ("biases", "nothing")  # parts of the backbone without a quantised weight
@@ -155,6 +157,15 @@ def _noise_has_a_use(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft", "precision")
+def _method_takes_half_precision(cfg: DictConfig) -> Iterator[ConfigError]:
+    if str(cfg.trainer.precision) in ("bf16-true", "16-true") and adapter_name(cfg) in _SINGLE:
+        yield ConfigError(
+            f"precision={cfg.trainer.precision}: peft computes {adapter_name(cfg)} in single precision",
+            "type precision=bf16-mixed, or peft=lora",
+        )
+
+
 @reads("peft")
 def _loftq_has_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
     if OmegaConf.select(cfg.peft, "config.init_lora_weights") == "loftq" and not machine.has_gpu():
@@ -169,6 +180,7 @@ RULES = (
     _biases_are_there,
     _head_is_there,
     _noise_has_a_use,
+    _method_takes_half_precision,
     _loftq_has_a_gpu,
     _quantized_weights_come_from_files,
     _quantized_weights_stay,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightune import ranks
@@ -37,6 +37,7 @@ class DataModule(LightningDataModule):
         strata: What each training feature counts as where how often these come is decided; goes with `batch_size`.
         shares: Of an epoch's features for each stratum; None: equal ones.
         stream: Where training rows come from where they are read as they are needed; there is no split of them then.
+        equal_batches: Whether all ranks need as many evaluation batches; some then get one twice, which does not count.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class DataModule(LightningDataModule):
         strata: Sequence[int] | None = None,
         shares: Sequence[float] | None = None,
         stream: Stream | None = None,
+        equal_batches: bool = False,
     ) -> None:
         super().__init__()
         self.splits = splits
@@ -71,6 +73,8 @@ class DataModule(LightningDataModule):
         self.strata = strata
         self.shares = shares
         self.stream = stream
+        self.equal_batches = equal_batches
+        self._own: dict[str, int] = {}  # evaluation batches of each split that this rank has, without repeated ones
         self._training: PlannedLoader | StreamLoader | None = None
         self._place: dict[str, Any] = {}
         self.tested = "test"  # the split that the test loop runs over
@@ -187,14 +191,18 @@ class DataModule(LightningDataModule):
         schedule asks for the number of steps.
         """
         self._place = state_dict
+        if self._training:
+            self._training.load_state_dict(state_dict)
 
     def evaluation_dataloader(self, split: str, everywhere: bool = False) -> DataLoader[Any]:
         """Return this rank's batches of a split, longest first, each feature once; or each rank's all of them."""
         encoded = self.splits[split]
         share = Share() if everywhere else _share()
-        batches = evaluation_batches(
-            encoded.lengths, batch_size=self.eval_batch_size, tokens=self.tokens_per_batch, share=share
-        )
+        batches = self._evaluated(encoded, share)
+        self._own[split] = len(batches)
+        if self.equal_batches:
+            most = max(len(self._evaluated(encoded, Share(rank, share.world_size))) for rank in range(share.world_size))
+            batches += [batches[-1] if batches else [0]] * (most - len(batches))
         return DataLoader(
             encoded.features,
             batch_sampler=batches,
@@ -204,6 +212,20 @@ class DataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             **worker_options(self.num_workers, spawned=self.stream is not None),
         )
+
+    def _evaluated(self, encoded: EncodedSplit, share: Share) -> list[list[int]]:
+        return evaluation_batches(
+            encoded.lengths, batch_size=self.eval_batch_size, tokens=self.tokens_per_batch, share=share
+        )
+
+    def counts(self, split: str, number: int) -> bool:
+        """Return whether an evaluation batch of this rank counts: not where it is one that was repeated.
+
+        Args:
+            split: The split that is evaluated.
+            number: Of the batch, from 0.
+        """
+        return number < self._own.get(split, number + 1)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the validation split."""
@@ -215,6 +237,4 @@ class DataModule(LightningDataModule):
 
 
 def _share() -> Share:
-    if ranks.started():
-        return Share(distributed.get_rank(), distributed.get_world_size())
-    return Share()
+    return Share(*ranks.data_rank())

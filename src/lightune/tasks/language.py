@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightune.parallel.tensors import is_in_parts
+from lightune.ranks import most_of_ranks
 from lightune.tasks.base import Batch, model_inputs
 
 _LOGITS = 2**27  # at a time in an evaluation: half a GiB in float32
@@ -31,6 +33,9 @@ def measured_in_parts(
     rows = max(1, _LOGITS // (length * config.get_text_config(decoder=True).vocab_size))
     split = {name: values.split(rows) for name, values in batch.items()}
     parts = [measured(dict(zip(split, part, strict=True))) for part in zip(*split.values(), strict=True)]
+    if is_in_parts(model):  # every rank has to make as many forward passes
+        for _ in range(most_of_ranks(len(parts)) - len(parts)):
+            measured({name: values[:1] for name, values in batch.items()})
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 

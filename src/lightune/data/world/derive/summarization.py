@@ -11,7 +11,7 @@ from lightune.data.world.scenes import Casting, distinct, topic_cycle
 
 # Few, for the backbone is a decoder that takes minutes where the encoders of the other tasks take seconds.
 SIZES = {"train": 320, "val": 40, "test": 120}
-MAIN, OTHERS = 3, 2  # facts about the one, and subjects with a fact each besides
+MAIN, OTHERS = 3, 4  # facts about the one, and subjects with a fact each besides
 
 
 def examples(world: World, rng: random.Random) -> Iterator[Example]:
