@@ -172,3 +172,32 @@ def test_the_best_value_moves_with_its_folder(tmp_path: Path) -> None:
     there = f"{tmp_path}/moved/checkpoints/best.ckpt"
     assert (after.best_model_path, after.kth_best_model_path, [*after.best_k_models]) == (there, there, [there])
     assert after.best_model_score == after.kth_value == 0.5
+
+
+# 5 steps an epoch with the 40 rows of running.SMALL; nothing random but the data order.
+ELASTIC = ("task=classification", "peft=full", *running.BERT_WITHOUT_DROPOUT, *running.PLAIN)
+STOPPED = "trainer.max_steps=3"
+GO_ON = "trainer.max_steps=-1"
+
+
+def test_the_same_steps_follow_from_batches_of_half_the_size(tmp_path: Path) -> None:
+    whole = running.train(tmp_path / "whole", *ELASTIC)
+    halves = ("data.batch_size=4", "trainer.accumulate_grad_batches=2")
+    run = running.train(tmp_path / "run", *ELASTIC, *halves, STOPPED)
+    running.resume(run, GO_ON, "data.batch_size=8", "trainer.accumulate_grad_batches=1")
+    assert running.losses(run) == pytest.approx(running.losses(whole), abs=1e-5)
+    ours, theirs = running.weights(run), running.weights(whole)
+    assert max((ours[name] - theirs[name]).abs().max().item() for name in ours) < 1e-5
+
+
+def test_larger_batches_take_what_is_left_of_the_epoch(tmp_path: Path) -> None:
+    options = ("trainer.max_epochs=2", "scheduler=linear")
+    whole = running.train(tmp_path / "whole", *ELASTIC, *options)
+    run = running.train(tmp_path / "run", *ELASTIC, *options, STOPPED)
+    running.resume(run, GO_ON, "data.batch_size=12")
+    # 40 - 3 x 8 = 16 rows are 2 steps of the epoch, and the next one has 4.
+    assert _step(run) == 3 + 2 + 4
+    assert running.metrics(run)["tokens/total"] == running.metrics(whole)["tokens/total"]
+    rates = [float(row["lr-SGD/backbone"]) for row in running.history(run) if "lr-SGD/backbone" in row]
+    assert len(rates) == 9
+    assert rates[-1] - (rates[-2] - rates[-1]) == pytest.approx(0, abs=1e-9)  # a step later, where the run ends

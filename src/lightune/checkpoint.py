@@ -164,6 +164,12 @@ def load_weights(model: nn.Module, path: Path, everything: bool, frozen: str | N
         ) from error
 
 
+def place_in_data(path: Path) -> Mapping[str, Any]:
+    """Return what a checkpoint says of the place in the training data; nothing is read but that."""
+    place: Mapping[str, Any] = _content(path, map_location="cpu", mmap=True).get("DataModule", {})
+    return place
+
+
 def _compare_names(path: Path, there: set[str], wanted: set[str]) -> None:
     if there != wanted:
         odd = sorted(there ^ wanted)

@@ -14,7 +14,7 @@ from typing import Any
 from lightune.errors import CheckpointError, nearest
 
 ENTRY = "lightune.json"
-FORMAT = 1  # of what a checkpoint holds and is called in it; another one cannot be read
+FORMAT = 2  # of what a checkpoint holds and is called in it; another one cannot be read
 
 
 def home_of(path: Path) -> Path:

@@ -86,6 +86,7 @@ class FineTuner(LightningModule):
         self.loss: float | Tensor | None = None  # of the last step
         self.metrics: dict[str, float] = {}  # of the last evaluation of each split, in full precision
         self.tested = "test"  # the split that the test loop runs over
+        self.steps: int | None = None  # of the run, where they are not what Lightning counts
         self._digest: str | None = None
         self._step = torch.zeros(3, dtype=torch.float64)  # of the step in progress: loss, targets, tokens
 
@@ -227,7 +228,7 @@ class FineTuner(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser over named groups and its schedule."""
         optimizer = self.optimizer(parameter_groups(self.model, **self.rates, fresh=self.fresh))
-        scheduler = self.scheduler(optimizer, total_steps=self.trainer.estimated_stepping_batches)
+        scheduler = self.scheduler(optimizer, total_steps=self.steps or self.trainer.estimated_stepping_batches)
         return {
             "optimizer": optimizer,
             # What waits for a plateau goes through `lr_scheduler_step`, as the others do.
@@ -253,9 +254,22 @@ class FineTuner(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the numbers of the last step."""
         _reopen_epoch(checkpoint)
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        place = data.resumed(checkpoint.get("DataModule", {}), ranks.data_rank().size)
+        _go_on_at(checkpoint, place.get("position", 0))
         self.tokens = checkpoint[CARD]["tokens"]
         self.loss = checkpoint[CARD]["loss"]
         self.metrics = dict(checkpoint[CARD]["metrics"])
+
+
+def _go_on_at(checkpoint: dict[str, Any], position: int) -> None:
+    """Count an epoch's micro-batches as this number of ranks does, and leave it to the data module to go on there."""
+    fit: dict[str, Any] = checkpoint.get("loops", {}).get("fit_loop", {})
+    fit.get("state_dict", {}).pop("combined_loader", None)
+    progress = fit.get("epoch_loop.batch_progress", {}).get("current", {})
+    more = position - progress.get("ready", 0) if position else 0
+    # A checkpoint that was written within the last hook of a batch does not count it as completed yet.
+    progress.update({count: done + more for count, done in progress.items()})
 
 
 def _reopen_epoch(checkpoint: dict[str, Any]) -> None:

@@ -113,6 +113,24 @@ def data_ranks(trainer: Trainer) -> int:
     return getattr(trainer.strategy, "data_size", None) or trainer.world_size
 
 
+def steps_with_other_ranks(trainer: Trainer, data: DataModule, place: Mapping[str, Any], step: int) -> int | None:
+    """Return the optimiser steps of a run that goes on with other ranks or batches; None where they are the same.
+
+    Args:
+        trainer: Lightning's.
+        data: The training data.
+        place: Where the run was broken off.
+        step: Optimiser steps until then.
+    """
+    left = data.remaining(place, data_ranks(trainer))
+    per_epoch, whole = planned_steps(trainer, data)
+    if left is None or whole == inf:
+        return None
+    later = (trainer.max_epochs or 0) - place["epoch"] - 1
+    total = step + -(-left // trainer.accumulate_grad_batches) + max(later, 0) * per_epoch
+    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
+
+
 def planned_steps(trainer: Trainer, data: DataModule) -> tuple[int, float]:
     """Return the optimiser steps of an epoch and of the whole run, as Lightning will count them."""
     limit, there = trainer.limit_train_batches, data.micro_batches(data_ranks(trainer))

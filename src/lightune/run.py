@@ -16,11 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from lightune import __version__, assemble, checkpoint_card, machine, overrides
+from lightune import __version__, assemble, checkpoint_card, machine, overrides, preflight
 from lightune.adapt.combining import exchanged
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks, peak_memory
-from lightune.checkpoint import load_weights
+from lightune.checkpoint import load_weights, place_in_data
 from lightune.continuation import continued
 from lightune.errors import ConfigError
 from lightune.instantiate import plain
@@ -173,7 +173,11 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _prepare_resume(experiment: Experiment, path: Path) -> None:
     """Compare the checkpoint with the model before Lightning takes it, and cut the history to its step."""
     load_weights(experiment.module.model, path, experiment.module.everything)
-    experiment.history.resume(checkpoint_card.read(path)["step"])
+    step = checkpoint_card.read(path)["step"]
+    experiment.history.resume(step)
+    experiment.module.steps = preflight.steps_with_other_ranks(
+        experiment.trainer, experiment.data, place_in_data(path), step
+    )
 
 
 def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:

@@ -1,7 +1,7 @@
 """The one LightningDataModule: it knows loaders and ranks, never a task's name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightune import ranks
-from lightune.data.batching import Share, budgeted_batches, evaluation_batches, training_batches
+from lightune.data.batching import Share, evaluation_batches
 from lightune.data.encoding import EncodedSplit
 from lightune.data.loaders import Collate, PlannedLoader, worker_options
 from lightune.data.packing import Packed, best_fit
+from lightune.data.plan import Layout, Planner, Stop
 from lightune.data.streaming import Stream, StreamedBatches, StreamLoader
 from lightune.data.table import Row
-from lightune.errors import ConfigError
+from lightune.errors import CheckpointError, ConfigError
 
 
 class DataModule(LightningDataModule):
@@ -77,6 +78,7 @@ class DataModule(LightningDataModule):
         self._own: dict[str, int] = {}  # evaluation batches of each split that this rank has, without repeated ones
         self._training: PlannedLoader | StreamLoader | None = None
         self._place: dict[str, Any] = {}
+        self._stop: Stop | None = None  # where the epoch was broken off, with other ranks or batches
         self.tested = "test"  # the split that the test loop runs over
 
     def micro_batches(self, world_size: int) -> int:
@@ -88,12 +90,15 @@ class DataModule(LightningDataModule):
 
     def plan(self, share: Share) -> Callable[[int], list[list[int]]]:
         """Return the training plan of a rank: epoch → its micro-batches."""
-        lengths = self.row_lengths
-        if self.tokens_per_batch is not None:
-            return lambda epoch: budgeted_batches(
-                lengths, tokens=self.tokens_per_batch or 0, share=share, seed=self.seed, epoch=epoch
-            )
-        return partial(self._fixed_size, lengths, share)
+        layout = self._layout(share.world_size)
+        return lambda epoch: self._planner.batches(layout, share.rank, epoch, self._stop)
+
+    @cached_property
+    def _planner(self) -> Planner:
+        return Planner(self.row_lengths, self.seed, self.strata, self.shares)
+
+    def _layout(self, world_size: int) -> Layout:
+        return Layout(self.batch_size, self.accumulate, world_size, self.tokens_per_batch)
 
     @cached_property
     def rows(self) -> list[list[int]]:
@@ -107,18 +112,6 @@ class DataModule(LightningDataModule):
         lengths = self.splits["train"].lengths
         return lengths if self.pack is None else [sum(lengths[i] for i in row) for row in self.rows]
 
-    def _fixed_size(self, lengths: Sequence[int], share: Share, epoch: int) -> list[list[int]]:
-        return training_batches(
-            lengths,
-            batch_size=self.batch_size,
-            accumulate=self.accumulate,
-            share=share,
-            seed=self.seed,
-            epoch=epoch,
-            strata=self.strata,
-            shares=self.shares,
-        )
-
     def samples(self, count: int) -> list[dict[str, Tensor]]:
         """Return so many batches of training features, the same in every process; an epoch is not touched by it.
 
@@ -131,7 +124,9 @@ class DataModule(LightningDataModule):
                 "type peft=lora, or read the rows with data=files",
             )
         features = self.splits["train"].features
-        plan = self._fixed_size(self.splits["train"].lengths, Share(0, 1), 0)[:count]
+        layout = Layout(self.batch_size, self.accumulate, 1)
+        planner = Planner(self.splits["train"].lengths, self.seed, self.strata, self.shares)
+        plan = planner.batches(layout, 0, 0)[:count]
         return [self.collate([features[i] for i in batch]) for batch in plan]
 
     def train_dataloader(self) -> PlannedLoader | StreamLoader:
@@ -182,17 +177,55 @@ class DataModule(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the training data."""
-        return self._training.state_dict() if self._training else {}
+        if not isinstance(self._training, PlannedLoader):
+            return {**self._training.state_dict(), "world_size": _share().world_size} if self._training else {}
+        place = self._training.state_dict()
+        layout = self._layout(_share().world_size)
+        same_epoch = self._stop is not None and self._stop.epoch == place["epoch"]
+        return Stop(**place, layout=layout, before=self._stop if same_epoch else None).state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the place for the training loader.
 
         Lightning restores loaders too, but not one that was made before it restores its loops, as happens when the
         schedule asks for the number of steps.
+
+        Raises:
+            CheckpointError: The rows are a stream, and there were more processes, or fewer.
         """
-        self._place = state_dict
+        self._place = self.resumed(state_dict, _share().world_size)
         if self._training:
-            self._training.load_state_dict(state_dict)
+            self._training.load_state_dict(self._place)
+
+    def remaining(self, state: Mapping[str, Any], world_size: int) -> int | None:
+        """Return how many micro-batches an epoch that was broken off still has; None where its steps are as before.
+
+        Args:
+            state: What `state_dict` returned.
+            world_size: Ranks that see different data.
+        """
+        stop = Stop.of(state) if self.stream is None and state else None
+        layout = self._layout(world_size)
+        if stop is None or layout.takes_steps_of(stop.layout):
+            return None
+        return self.micro_batches(world_size) - (self._planner.place(layout, stop) if stop.position else 0)
+
+    def resumed(self, state: Mapping[str, Any], world_size: int) -> dict[str, Any]:
+        """Take over where an epoch was broken off, and return the place in it of this number of ranks.
+
+        Args:
+            state: What `state_dict` returned, perhaps with other ranks or batches.
+            world_size: Ranks that see different data.
+        """
+        if self.stream is not None:
+            _same_ranks(state, world_size)
+            return dict(state)
+        if not state:  # of a run that never began
+            return {}
+        stop = Stop.of(state)
+        if stop.position:
+            self._stop = stop if self._layout(world_size) != stop.layout else stop.before
+        return {"epoch": stop.epoch, "position": self._planner.place(self._layout(world_size), stop)}
 
     def evaluation_dataloader(self, split: str, everywhere: bool = False) -> DataLoader[Any]:
         """Return this rank's batches of a split, longest first, each feature once; or each rank's all of them."""
@@ -234,6 +267,15 @@ class DataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the split that is tested."""
         return self.evaluation_dataloader(self.tested)
+
+
+def _same_ranks(state: Mapping[str, Any], world_size: int) -> None:
+    there = state.get("world_size", world_size)
+    if state and there != world_size:
+        raise CheckpointError(
+            f"the stream was read by {there} processes when the checkpoint was written, and now by {world_size}",
+            f"use {there} processes, as then",
+        )
 
 
 def _share() -> Share:
