@@ -113,7 +113,7 @@ def data_ranks(trainer: Trainer) -> int:
     return getattr(trainer.strategy, "data_size", None) or trainer.world_size
 
 
-def steps_with_other_ranks(trainer: Trainer, data: DataModule, place: Mapping[str, Any], step: int) -> int | None:
+def changed_steps(trainer: Trainer, data: DataModule, place: Mapping[str, Any], step: int) -> int | None:
     """Return the optimiser steps of a run that goes on with other ranks or batches; None where they are the same.
 
     Args:

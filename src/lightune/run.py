@@ -175,9 +175,7 @@ def _prepare_resume(experiment: Experiment, path: Path) -> None:
     load_weights(experiment.module.model, path, experiment.module.everything)
     step = checkpoint_card.read(path)["step"]
     experiment.history.resume(step)
-    experiment.module.steps = preflight.steps_with_other_ranks(
-        experiment.trainer, experiment.data, place_in_data(path), step
-    )
+    experiment.module.steps = preflight.changed_steps(experiment.trainer, experiment.data, place_in_data(path), step)
 
 
 def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
