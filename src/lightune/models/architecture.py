@@ -79,6 +79,11 @@ def layer_of(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
+def is_layer(name: str) -> bool:
+    """Return whether a module is a layer of a stack itself, and nothing in it, told by its name."""
+    return _LAYER.fullmatch(f"{name}.") is not None
+
+
 def layer_counts(model: nn.Module) -> dict[str, int]:
     """Return the number of layers of each stack of a model, by what stands before their numbers in names."""
     counts: dict[str, int] = {}

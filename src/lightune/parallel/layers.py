@@ -12,9 +12,8 @@ from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, Ro
 from transformers import PretrainedConfig
 
 from lightune.errors import ConfigError
+from lightune.models.architecture import is_layer
 
-# A stack's layer itself, and nothing in it.
-_LAYER = re.compile(r".*\.(?:layers?|h|blocks?)\.\d+")
 _STYLES = ("colwise", "rowwise")
 # transformers has plans for most decoders, and none for these.
 _BERT_LIKE = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
@@ -50,7 +49,7 @@ def shard(model: nn.Module, mesh: DeviceMesh, offload: bool = False) -> None:
 
 def _separate_layers(model: nn.Module) -> list[nn.Module]:
     """Return the layers; none where they have parameters in common, as with VB-LoRA: all is gathered at once then."""
-    layers = [module for name, module in model.named_modules() if _LAYER.fullmatch(name)]
+    layers = [module for name, module in model.named_modules() if is_layer(name)]
     owned = Counter(id(parameter) for layer in layers for parameter in layer.parameters())
     return layers if all(owners == 1 for owners in owned.values()) else []
 
