@@ -124,6 +124,8 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
         check(cfg, multirun=_is_multirun())
         if cfg.check:
             return import_module("lightune.doctor").verdict(cfg)
+        if cfg.get("plan"):
+            return import_module("lightune.forecast").plan(cfg)
         return getattr(import_module(f"lightune.{room}"), verb)(cfg)
     except _MENDABLE as error:
         if _is_multirun():

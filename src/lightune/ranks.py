@@ -86,9 +86,9 @@ def from_all_ranks(rows: Tensor) -> tuple[Tensor, int]:
         rows: ``(n, …)``; n may differ between ranks, the rest may not.
 
     Returns:
-        ``(n of all ranks together, …)`` and a position in it. Without ranks the rows themselves, and 0.
+        ``(n of all ranks together, …)`` and a position in it. Of one data rank the rows themselves, and 0.
     """
-    if not started():
+    if data_rank().size == 1:
         return rows, 0
     counts = _counts(rows)
     missing = max(counts) - len(rows)

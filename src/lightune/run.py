@@ -52,7 +52,7 @@ def train(cfg: DictConfig) -> float | None:
         _prepare_resume(experiment, resume)
     with wandb.finished(), _others_end_too(experiment.trainer):
         if machine.is_first_process():
-            overview.before_training(cfg, experiment, _choices())
+            overview.before_training(cfg, experiment, choices())
             _describe_run(cfg, experiment)
         experiment.trainer.fit(
             experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
@@ -188,7 +188,7 @@ def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
 
 @dataclass
 class _Hydra:
-    """What Hydra knows of this command; empty when called from a test."""
+    """What Hydra knows of this command."""
 
     overrides: list[str]
     choices: dict[str, str]
@@ -196,7 +196,7 @@ class _Hydra:
 
 def _hydra() -> _Hydra:
     if not HydraConfig.initialized():
-        return _Hydra([], {})
+        return _Hydra([], {})  # called from a test
     settings = HydraConfig.get()
     choices = {key: str(value) for key, value in settings.runtime.choices.items() if not key.startswith("hydra")}
     return _Hydra(list(settings.overrides.task), choices)
@@ -207,7 +207,8 @@ def typed() -> list[str]:
     return _hydra().overrides
 
 
-def _choices() -> dict[str, str]:
+def choices() -> dict[str, str]:
+    """Return the option of each group in this command."""
     return _hydra().choices
 
 
@@ -218,7 +219,7 @@ def _card(cfg: DictConfig) -> dict[str, Any]:
         "version": __version__,
         "config": plain(cfg),
         "overrides": [override for override in typed() if not override.startswith(own)],
-        "choices": _choices(),
+        "choices": choices(),
     }
 
 

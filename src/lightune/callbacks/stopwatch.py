@@ -80,11 +80,24 @@ def forget_peaks() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
+def held_memory() -> float:
+    """Return what this process holds now, in MiB: of its GPU once CUDA is in use, else of main memory."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.memory_allocated() / 2**20
+    return _status("VmRSS") or _peak_resident()
+
+
+def _status(name: str) -> float | None:
+    """Return a line of Linux's account of this process, in MiB; not every kernel has each."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace") if sys.platform == "linux" else ""
+    found = re.search(rf"{name}:\s+(\d+) kB", lines)
+    return int(found[1]) / 2**10 if found else None
+
+
 def _peak_resident() -> float:
     """Return the most resident memory since `forget_peaks`, in MiB."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace") if sys.platform == "linux" else ""
-    if held := re.search(r"VmHWM:\s+(\d+) kB", status):  # not every kernel tells
-        return int(held[1]) / 2**10
+    if (held := _status("VmHWM")) is not None:
+        return held
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

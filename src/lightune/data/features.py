@@ -53,6 +53,16 @@ class Column:
         """Return every number or list."""
         return [self[index] for index in range(len(self))] if self.counts else self.values.tolist()
 
+    def totals(self) -> list[int]:
+        """Return how many numbers each item has, all its lists together."""
+        sums = torch.ones(len(self.values), dtype=torch.int64)
+        for counts in reversed(self.counts):
+            ends = counts.cumsum(0)
+            upto = torch.cat([torch.zeros(1, dtype=torch.int64), sums.cumsum(0)])
+            sums = upto[ends] - upto[ends - counts]
+        totals: list[int] = sums.tolist()
+        return totals
+
     @cached_property
     def _begins(self) -> list[Tensor]:
         return [torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]) for counts in self.counts]

@@ -112,6 +112,12 @@ class DataModule(LightningDataModule):
         lengths = self.splits["train"].lengths
         return lengths if self.pack is None else [sum(lengths[i] for i in row) for row in self.rows]
 
+    @cached_property
+    def row_tokens(self) -> Sequence[int]:
+        """Input tokens of each training row; those that a row is computed with may be more, or fewer distinct ones."""
+        totals = self.splits["train"].features.columns["input_ids"].totals()
+        return totals if self.pack is None else [sum(totals[i] for i in row) for row in self.rows]
+
     def samples(self, count: int) -> list[dict[str, Tensor]]:
         """Return so many batches of training features, the same in every process; an epoch is not touched by it.
 

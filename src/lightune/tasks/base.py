@@ -140,6 +140,10 @@ class Task(Protocol):
         """Return what a cut into splits keeps together, or None."""
         return None
 
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return what of a row is counted where the balance of a data set is shown, such as its label."""
+        return ()
+
     # Features -----------------------------------------------------------------------------------------------------
 
     def with_backbone(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> Self:

@@ -121,6 +121,10 @@ class MultipleChoice(Task):
         """Return the subject: every split gets its share of each."""
         return row.get("subject")
 
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return which of the choices is right."""
+        return [f"choice {row['answer'] + 1}"]
+
     def group(self, row: Row) -> Hashable:
         """Return the context: its questions stay in one split."""
         return (row["context"] or row["id"]) if self.columns.get("context") else None

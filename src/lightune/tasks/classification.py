@@ -112,6 +112,10 @@ class Classification(Task):
         """Return the label: every split gets its share of each."""
         return row["label"]
 
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return the label."""
+        return [row["label"]]
+
     def group(self, row: Row) -> Hashable:
         """Return the group, where there are some: its examples stay in one split."""
         return row.get("group")

@@ -104,6 +104,10 @@ class MultiLabelClassification(Task):
         """Return the labels together: every split gets its share of each combination."""
         return tuple(sorted(row["label"]))
 
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return the labels."""
+        return row["label"] or ["(none)"]
+
     def head_config(self) -> dict[str, Any]:
         """Return the label names for the model's configuration."""
         assert self.labels is not None

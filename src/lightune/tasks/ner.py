@@ -11,7 +11,7 @@ from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import DataError
 from lightune.losses import IGNORED
-from lightune.metrics.ner import ner_metrics, per_type_table, split_tag
+from lightune.metrics.ner import entities, ner_metrics, per_type_table, split_tag
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
 from lightune.tasks.columns import Columns, canonical
 from lightune.tasks.labels import label_config, refuse_unknown_labels, sorted_labels
@@ -81,6 +81,10 @@ class EntityRecognition(Task):
     def stratum(self, row: Row) -> Hashable:
         """Return whether the sentence has an entity at all."""
         return any(tag != OUTSIDE for tag in row["tags"])
+
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return the type of each entity."""
+        return [kind for kind, *_ in entities(row["tags"])]
 
     def head_config(self) -> dict[str, Any]:
         """Return the tag names for the model's configuration."""

@@ -105,6 +105,10 @@ class QuestionAnswering(Task):
             raise DataError(f"{train.origin}: no question has an answer", "is task.columns.answers the right column?")
         return self
 
+    def counted(self, row: Row) -> Sequence[str]:
+        """Return whether the question has an answer."""
+        return ["answer" if row["answers"]["text"] else "no answer"]
+
     def group(self, row: Row) -> Hashable:
         """Return the passage: its questions stay in one split."""
         return row["context"]
