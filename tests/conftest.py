@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,8 @@ def byte_level_tokenizer() -> "PreTrainedTokenizerFast":
 
 @pytest.fixture(scope="session")
 def processes() -> ForkServerContext:
-    """Return a context whose processes begin with torch and transformers imported, once for all of them."""
+    """Return a context whose processes begin with what tests import, imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightune.evaluation", "lightune.models"])
+    context.set_forkserver_preload(["tests.running"])
+    forkserver.ensure_running()
     return context

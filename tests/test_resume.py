@@ -70,7 +70,8 @@ def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_
         whole = running.train(tmp_path / "whole", *typed, *SHORT)
     steps = [_step(run) for run in kept]
     assert steps == list(range(1, len(_steps(whole)) + 1))  # each of them once, after the validation that is due
-    for run in kept:
+    # Each where steps are made of several batches or validations come between them; else of each kind of place one.
+    for run in kept if typed in (LORA, MID) else [kept[1], kept[2], kept[-1]]:
         running.resume(run)
         _assert_same(run, whole)
 
@@ -79,7 +80,7 @@ def test_from_every_checkpoint_the_same_run_follows(typed: tuple[str, ...], tmp_
 def test_a_killed_run_goes_on_where_it_was(typed: tuple[str, ...], tmp_path: Path) -> None:
     options = (
         *typed,
-        "data.limit={train: 400, val: 6, test: 6}",
+        "data.limit={train: 240, val: 6, test: 6}",
         "data.max_length=48",
         "callbacks.last.every_n_steps=1",
     )
@@ -90,7 +91,7 @@ def test_a_killed_run_goes_on_where_it_was(typed: tuple[str, ...], tmp_path: Pat
         assert process.wait(60) == -signal.SIGKILL
     run = last.parent.parent
     killed_at = _step(run)
-    assert 5 <= killed_at < 50  # the first of two epochs
+    assert 5 <= killed_at < 30  # the first of two epochs
     assert not (run / "metrics.json").exists()
     with running.started("train", tmp_path, "resume=latest", f"paths.runs={runs}") as process:
         said, _ = process.communicate(timeout=300)

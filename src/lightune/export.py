@@ -9,10 +9,12 @@ from lightune import assemble, checkpoint_card
 from lightune.adapt.combining import Combination
 from lightune.adapt.export import merged
 from lightune.checkpoint import load_weights
+from lightune.commanded import typed
 from lightune.continuation import continued
 from lightune.instantiate import build, plain
 from lightune.report import model_folder, show
-from lightune.run import learnt, quiet, typed
+from lightune.report.quiet import quiet
+from lightune.run import learnt
 
 
 def export(cfg: DictConfig) -> None:

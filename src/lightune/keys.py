@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightune.errors import ConfigError, nearest
 
 RATES = ("head_lr", "layer_decay")  # of the optimiser's keys those that go into groups of parameters
-TRAINERS_OWN = ("float32_matmul",)  # keys of the trainer that are not Lightning's
+TRAINERS_OWN = ("float32_matmul", "auto_micro_batch")  # keys of the trainer that are not Lightning's
 SPLITS = ("train", "val", "test")
 # What is read of each place whose node is not the argument list of a class: those are compared with its signature.
 KEYS = {

@@ -1,31 +1,29 @@
 """The whole story of a run, top to bottom: `train` and `evaluate`, callable from a test."""
 
-import logging
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import lightning
-import transformers
-from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
+from lightning.pytorch.utilities.memory import garbage_collection_cuda
 from omegaconf import DictConfig, OmegaConf
 
-from lightune import __version__, assemble, checkpoint_card, machine, overrides, preflight
+from lightune import __version__, assemble, checkpoint_card, faults, machine, overrides, preflight
 from lightune.adapt.combining import exchanged
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks, peak_memory
 from lightune.checkpoint import load_weights, place_in_data
+from lightune.commanded import choices, typed
 from lightune.continuation import continued
 from lightune.errors import ConfigError
 from lightune.instantiate import plain
-from lightune.report import artefacts, model_folder, overview, pictures, wandb
+from lightune.report import artefacts, model_folder, overview, pictures, show, wandb
 from lightune.report.environment import environment
+from lightune.report.quiet import quiet
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -46,11 +44,36 @@ def train(cfg: DictConfig) -> float | None:
     resume = Path(cfg.resume) if cfg.resume else None
     cfg = continued(cfg, resume, typed()) if resume else cfg
     _refuse_to_overwrite(Path(cfg.run_dir), resume)
+    changed: list[str] = []
+    while True:
+        try:
+            return _trained(cfg, resume, changed, began)
+        except faults.OutOfMemoryError as error:
+            if not cfg.trainer.get("auto_micro_batch") or cfg.data.batch_size == 1:
+                raise
+            problem = error.problem
+        # Here, where no traceback holds the tensors of the attempt any longer.
+        garbage_collection_cuda()
+        changed = faults.changes(cfg)
+        show.note(f"{problem}. Trying {' '.join(changed)}, which takes the same steps.")
+        last = Path(cfg.run_dir) / "checkpoints" / "last.ckpt"
+        cfg, resume = faults.smaller(cfg), last if last.exists() else resume
+
+
+def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: float) -> float | None:
+    """Train and conclude.
+
+    Args:
+        cfg: The run's configuration.
+        resume: A checkpoint to go on from.
+        changed: Overrides beside those that were typed.
+        began: When the run did.
+    """
     lightning.seed_everything(cfg.seed, verbose=False)
-    experiment = assemble.experiment(cfg, {**_card(cfg), **(learnt(resume) if resume else {})})
+    experiment = assemble.experiment(cfg, {**_card(cfg, changed), **(learnt(resume) if resume else {})})
     if resume:
         _prepare_resume(experiment, resume)
-    with wandb.finished(), _others_end_too(experiment.trainer):
+    with wandb.finished(), _others_end_too(experiment.trainer), faults.told(cfg, experiment.trainer):
         if machine.is_first_process():
             overview.before_training(cfg, experiment, choices())
             _describe_run(cfg, experiment)
@@ -186,39 +209,14 @@ def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
         )
 
 
-@dataclass
-class _Hydra:
-    """What Hydra knows of this command."""
-
-    overrides: list[str]
-    choices: dict[str, str]
-
-
-def _hydra() -> _Hydra:
-    if not HydraConfig.initialized():
-        return _Hydra([], {})  # called from a test
-    settings = HydraConfig.get()
-    choices = {key: str(value) for key, value in settings.runtime.choices.items() if not key.startswith("hydra")}
-    return _Hydra(list(settings.overrides.task), choices)
-
-
-def typed() -> list[str]:
-    """Return the overrides of this command, a checkpoint's own before those on the command line."""
-    return _hydra().overrides
-
-
-def choices() -> dict[str, str]:
-    """Return the option of each group in this command."""
-    return _hydra().choices
-
-
-def _card(cfg: DictConfig) -> dict[str, Any]:
+def _card(cfg: DictConfig, changed: list[str]) -> dict[str, Any]:
     """Return what every checkpoint of this run says of itself."""
+    keys = tuple(f"{overrides.key_of(word)}=" for word in changed)
     own = ("run_dir=", "resume=", "checkpoint=", "hydra.")
     return {
         "version": __version__,
         "config": plain(cfg),
-        "overrides": [override for override in typed() if not override.startswith(own)],
+        "overrides": [word for word in typed() if not word.startswith((*own, *keys))] + changed,
         "choices": choices(),
     }
 
@@ -227,30 +225,6 @@ def learnt(path: Path) -> dict[str, Any]:
     """Return what a checkpoint's card holds that cannot be had again from its configuration: a trained tokenizer."""
     card = checkpoint_card.read(path)
     return {"tokenizer": card["tokenizer"]} if "tokenizer" in card else {}
-
-
-def quiet() -> None:
-    """Silence what is right but of no use to the reader of a run's output."""
-    transformers.logging.set_verbosity_error()  # its report on a fresh head; lightune looks at the keys itself
-    transformers.logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Its advice is about how torch reduces over two dimensions of processes.
-    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
-    # Says which rank of a distributed run has died.
-    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory.*exists and is not empty.*",
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-        ".*Trying to infer the `batch_size`.*",
-        ".*lr_scheduler.step\\(\\)` before.*",
-        ".*is_gradient_checkpointing.*",
-        ".*broadcast_buffers.*",
-        ".*when logging on epoch level in distributed setting.*",
-        ".*smaller than the logging interval.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 def evaluate(cfg: DictConfig) -> float | None:
@@ -279,7 +253,8 @@ def evaluate(cfg: DictConfig) -> float | None:
         experiment.module.model = exchanged(experiment.module.model, adapter)
     experiment.tune(checkpoint_card.read(path)["metrics"])
     experiment.data.tested = experiment.module.tested = split
-    experiment.trainer.test(experiment.module, experiment.data, verbose=False)
+    with faults.told(cfg, experiment.trainer):
+        experiment.trainer.test(experiment.module, experiment.data, verbose=False)
     metrics = {key: value for key, value in experiment.module.metrics.items() if key.startswith(f"{split}/")}
     found = {**metrics, "time/test_s": experiment.stopwatch.seconds["test"], **peak_memory()}
     if experiment.trainer.is_global_zero:

@@ -22,6 +22,8 @@ from lightune.tasks.classification import Classification
 from tests import command, running
 from tests.command import ROOT
 
+pytestmark = pytest.mark.usefixtures("processes")  # from which those of loaders are forked
+
 ROWS = 230
 BATCH = 2  # a chunk is 100 rows
 TASK = Classification(columns={"text": "text", "label": "label"}, labels=("a", "b"))

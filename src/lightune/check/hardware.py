@@ -49,12 +49,31 @@ def _paging_needs_a_gpu(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
-def ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
-    """Refuse several jobs inside one process where each rank would start all of them."""
+def _one_process_tries_again(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.trainer.get("auto_micro_batch") and _ranks(cfg):
+        yield ConfigError(
+            "trainer.auto_micro_batch=true: a process without memory leaves the others waiting, and cannot try again",
+            "find the size that fits with trainer.devices=1 strategy=auto, or by plan=true",
+        )
+    elif cfg.trainer.get("auto_micro_batch") and cfg.data.tokens_per_batch:
+        yield ConfigError(
+            "trainer.auto_micro_batch=true: data.tokens_per_batch decides how large a batch is",
+            "leave out one of them",
+        )
+
+
+def _ranks(cfg: DictConfig) -> str | None:
+    """Return the name of a strategy of several processes, and None for another."""
     name = strategy_name(cfg)
     if name == "auto" and cfg.trainer.accelerator != "cpu" and cfg.trainer.devices != 1 and machine.gpu_count() > 1:
-        name = "ddp"  # what Lightning will choose
-    if name.startswith(_START_RANKS) and "spawn" not in name and "fork" not in name:
+        return "ddp"  # what Lightning will choose
+    return name if name.startswith(_START_RANKS) else None
+
+
+def ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
+    """Refuse several jobs inside one process where each rank would start all of them."""
+    name = _ranks(cfg)
+    if name and "spawn" not in name and "fork" not in name:
         yield ConfigError(
             "-m with DDP: each rank would run the whole multirun again and train other hyper-parameters",
             "run the jobs one by one without -m, or type trainer=gpu or trainer=cpu",
@@ -72,4 +91,4 @@ def warn_of_slow_precision(cfg: DictConfig) -> None:
         )
 
 
-RULES = (_device_exists, _precision_exists, _paging_needs_a_gpu)
+RULES = (_device_exists, _precision_exists, _paging_needs_a_gpu, _one_process_tries_again)

@@ -60,6 +60,7 @@ _NUMBERS: dict[str, _Expected] = {
     ),
     "optimizer.weight_decay": ("a number of at least 0", lambda v: is_number(v) and v >= 0, 0.01),
     "trainer.accumulate_grad_batches": _POSITIVE,
+    "trainer.auto_micro_batch": _SWITCH,
     "trainer.max_epochs": (
         "null, -1 or a whole number of at least 0",
         lambda v: v in (None, -1) or (is_whole(v) and v >= 0),

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,11 @@ def _tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:  # a slow tokenizer, in Python
         return repr(tokenizer) + json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    return _digest_of_state(backend.to_str())
+
+
+@lru_cache(maxsize=8)  # it takes a tenth of a second, for each split
+def _digest_of_state(content: str) -> str:
     # Truncation and padding are set by each call and would make the hash depend on what was encoded before.
-    state = json.loads(backend.to_str())
-    return json.dumps({**state, "truncation": None, "padding": None}, sort_keys=True)
+    state = {**json.loads(content), "truncation": None, "padding": None}
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

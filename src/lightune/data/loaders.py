@@ -1,6 +1,8 @@
 """From planned batches to tensors, and the place in an epoch at which a run can be resumed."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
@@ -50,16 +52,28 @@ def _ones(ids: Sequence[Any]) -> list[Any]:
     return [_ones(item) if isinstance(item, list) else 1 for item in ids]
 
 
-def worker_options(count: int, spawned: bool = False) -> dict[str, Any]:
+def worker_options(count: int, fresh: bool = False) -> dict[str, Any]:
     """Return a DataLoader's options about its processes.
 
     Args:
         count: Loader processes.
-        spawned: Whether each is a new Python, which takes seconds to start; else they are forks. A fork of a process in
-            which Arrow has read rows may wait for ever for a lock that one of its threads held.
+        fresh: Whether they know nothing of this process; else they are forks of it. A fork of a process in which Arrow
+            has read rows may wait for ever for a lock that one of its threads held.
     """
-    context = "spawn" if spawned and count else None
+    context = _fresh_processes() if fresh and count else None
     return {"num_workers": count, "pin_memory": torch.cuda.is_available(), "multiprocessing_context": context}
+
+
+def _fresh_processes() -> BaseContext:
+    """Return a context whose processes are forks of one that has imported what they need, and done nothing else.
+
+    Where there are no forks each is a new Python, which takes seconds to start.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "lightune.data.streaming"])
+    return context
 
 
 class PlannedLoader:

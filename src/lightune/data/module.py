@@ -249,7 +249,7 @@ class DataModule(LightningDataModule):
             generator=torch.Generator(),
             # Started once, and not for each evaluation.
             persistent_workers=self.num_workers > 0,
-            **worker_options(self.num_workers, spawned=self.stream is not None),
+            **worker_options(self.num_workers, fresh=self.stream is not None),
         )
 
     def _evaluated(self, encoded: EncodedSplit, share: Share) -> list[list[int]]:

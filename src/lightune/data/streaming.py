@@ -191,7 +191,7 @@ class StreamLoader:
         self._length = length
         self._resumed = False
         self._delivered: Iterator[tuple[int, Place, Tensors] | UserError] | None = None
-        self._options = worker_options(num_workers, spawned=True)
+        self._options = worker_options(num_workers, fresh=True)
 
     def __len__(self) -> int:
         return self._length

@@ -11,6 +11,7 @@ from rich.progress import track
 from lightune import assemble, machine, ranks
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks
+from lightune.commanded import choices
 from lightune.data.batching import Share
 from lightune.data.table import Row
 from lightune.errors import ConfigError
@@ -23,7 +24,7 @@ from lightune.instantiate import plain
 from lightune.models.vocabulary import texts_of
 from lightune.preflight import data_ranks
 from lightune.report import overview, show
-from lightune.run import choices, quiet
+from lightune.report.quiet import quiet
 
 _PROGRESS_FROM = 20_000  # training rows
 _NEARLY = 0.8  # of the words of two examples together are those of both
