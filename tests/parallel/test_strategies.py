@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed
 from safetensors.torch import load_file
+from torch import distributed
 
 from tests import command, running
 
