@@ -8,8 +8,8 @@ PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-for-tests
 EXTRAS := dev,optimizers,sql,wandb,tensorboard
-# peft imports what quantises wherever it finds it, which costs every run a second: not for those who only train.
-QUANT  := quant
+# What tests need besides. peft imports what quantises wherever it finds it, which costs every run a second.
+TESTS  := quant,slurm
 ARGS   ?=
 DATA   ?=
 
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml requirements.lock requirements-models.lock
 	@touch $@
 
 $(TESTED): $(STAMP)
-	@$(PIP) install --constraint requirements.lock --editable '.[$(QUANT)]'
+	@$(PIP) install --constraint requirements.lock --editable '.[$(TESTS)]'
 	@touch $@
 
 train: $(STAMP) ## Run the main job: python train.py $(ARGS)
@@ -76,7 +76,7 @@ lock: ## Pin anew what a fresh environment resolves to: requirements.lock
 	$(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH)" > "$$folder/constraints" && \
 	"$$folder/venv/bin/python" -m pip --disable-pip-version-check -qq install \
-	    --constraint "$$folder/constraints" --editable '.[$(EXTRAS),$(QUANT)]' && \
+	    --constraint "$$folder/constraints" --editable '.[$(EXTRAS),$(TESTS)]' && \
 	{ sed -n '/^#/p' requirements.lock; \
 	  "$$folder/venv/bin/python" -m pip freeze --all --exclude pip --exclude-editable \
 	  | sed -E '/^(nvidia|cuda|triton)\b/d; s/^(torch==[^+]*)\+.*/\1/'; } > "$$folder/lock" && \

@@ -2,17 +2,20 @@
 
 import csv
 import json
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from matplotlib.image import imread
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from lightune import cli
 from lightune.multirun import TABLE, Job, Multirun, comparison, shown_table, varying, write_table
-from tests.command import ROOT, SMALL_RUN, run
+from tests import running
+from tests.command import ROOT, SMALL_RUN, composed, run
 
 
 def _job(typed: dict[str, str], headline: tuple[str, ...] = ("f1",), **metrics: float) -> Job:
@@ -149,3 +152,29 @@ def test_a_comparison_of_methods_ends_with_a_picture(tmp_path: Path) -> None:
     with picture.with_suffix(".csv").open(newline="", encoding="utf-8") as file:
         trained = [int(float(row["params/trainable"])) for row in csv.DictReader(file)]
     assert trained[1] < trained[0]
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_submitit_launcher") is None, reason="needs the extra slurm")
+def test_jobs_of_a_cluster_have_a_table_too(tmp_path: Path) -> None:
+    """submitit starts them as processes of this machine here."""
+    typed = ["-m", "hydra/launcher=submitit_local", "seed=1,2", *running.SMALL, "task=classification"]
+    with running.started(
+        "train", tmp_path, *typed, "hydra.sweep.dir=sweep", f"run_dir={tmp_path / 'sweep'}"
+    ) as process:
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "2 runs" in said
+    with (tmp_path / "sweep" / TABLE).open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["seed"] for row in rows] == ["1", "2"]
+    found = running.metrics(tmp_path / "sweep" / "trial_0001")
+    assert float(rows[1]["test/f1_macro"]) == found["test/f1_macro"]
+
+
+@pytest.mark.parametrize(("tasks", "refused"), [(1, True), (2, False)])
+def test_the_launcher_may_start_the_ranks(tasks: int, refused: bool) -> None:
+    cfg = composed("trainer=ddp_cpu", "strategy=ddp")
+    with open_dict(cfg):
+        cfg.hydra = {"launcher": {"tasks_per_node": tasks}}
+    with pytest.raises(SystemExit) if refused else nullcontext():
+        Multirun().on_multirun_start(cfg)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 LOCKED_EXTRAS = {"dev", "optimizers", "sql", "wandb", "tensorboard"}  # what `make install` installs
-TESTED_EXTRAS = {"quant"}  # what `make test` installs besides: it costs every run a second
+TESTED_EXTRAS = {"quant", "slurm"}  # what `make test` installs besides
 TARGETS = ("train", "test", "install", "lint", "bench", "clean", "help", "lock")
 
 
@@ -97,7 +97,7 @@ def test_conda_installs_what_make_installs() -> None:
 
 
 def test_make_installs_the_locked_extras() -> None:
-    named = re.findall(r"^(EXTRAS|QUANT ) := ([a-z,]+)$", text("Makefile"), flags=re.MULTILINE)
+    named = re.findall(r"^(EXTRAS|TESTS ) := ([a-z,]+)$", text("Makefile"), flags=re.MULTILINE)
     assert [set(extras.split(",")) for _, extras in named] == [LOCKED_EXTRAS, TESTED_EXTRAS]
 
 

@@ -13,7 +13,7 @@ import torch
 
 from lightune import checkpoint_card
 from lightune.callbacks import BestCheckpoint, LastCheckpoint
-from tests import running
+from tests import command, running
 
 LORA = ("task=ner", "peft=lora", "data.batch_size=4", "trainer.accumulate_grad_batches=2", "scheduler=cosine")
 FULL = ("task=classification", "peft=full", "data.num_workers=2", "scheduler=linear")
@@ -109,6 +109,19 @@ def _when_step_is_written(step: int, runs: Path, process: Any) -> Path:
                 return path
         time.sleep(0.02)
     raise AssertionError(process.communicate()[0] if process.poll() is not None else "it takes too long")
+
+
+def test_a_job_that_is_queued_again_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same command, as a cluster repeats it."""
+    with _snapshots(tmp_path / "at") as kept:
+        whole = running.train(tmp_path / "whole", "task=ner", *SHORT)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    running.train(kept[3], "task=ner", *SHORT)
+    _assert_same(kept[3], whole)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+    outcome = command.run("train", [*running.SMALL, "task=ner", *SHORT, f"run_dir={kept[3]}"], tmp_path)
+    assert outcome.status == 1
+    assert "a run lies there already" in outcome.err
 
 
 def test_patience_is_not_renewed(tmp_path: Path) -> None:

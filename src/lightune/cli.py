@@ -126,7 +126,7 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
     """
     try:
         settle_run_dir(cfg)
-        check(cfg, multirun=_is_multirun())
+        check(cfg, multirun=_is_multirun() and not machine.is_started_from_outside())
         if cfg.check:
             return import_module("lightune.doctor").verdict(cfg)
         if cfg.get("plan"):
@@ -166,7 +166,8 @@ def settle_run_dir(cfg: DictConfig) -> None:
     """
     if cfg.run_dir is None:
         return
-    if machine.is_started_from_outside() and not overrides.typed(sys.argv[1:], "run_dir"):
+    from_outside = machine.is_started_from_outside() and not _is_multirun()  # the jobs of that have the sweep's time
+    if from_outside and not overrides.typed(sys.argv[1:], "run_dir"):
         raise ConfigError(
             "run_dir: processes that torchrun or srun started would each make a folder of their own",
             "type one for all of them, such as run_dir=runs/my-run",

@@ -44,3 +44,8 @@ def is_started_from_outside() -> bool:
     """Whether torchrun or srun has started this process beside others of the same run."""
     by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_ID" in os.environ
     return "TORCHELASTIC_RUN_ID" in os.environ or by_slurm
+
+
+def is_queued_again() -> bool:
+    """Whether SLURM has started this job before: it was preempted, or its time was over."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0

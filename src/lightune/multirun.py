@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import yaml
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -53,6 +54,21 @@ class Job:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         return cls({key: value for key, _, value in pairs}, path.parent, headline, metrics)
 
+    @classmethod
+    def found(cls, folder: Path) -> "Job | None":
+        """Return the job whose run folder this is, or None where it has no numbers.
+
+        Hydra tells of jobs that ran in this process alone, not of those that its launchers started elsewhere.
+        """
+        if not (folder / "metrics.json").is_file():
+            return None
+        typed = yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8"))
+        cfg = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        pairs = (text.lstrip("+").partition("=") for text in typed)
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        headline = cfg["headline"] or [cfg["task"]["monitor"]]
+        return cls({key: value for key, _, value in pairs}, folder, headline, metrics)
+
     def values(self, split: str) -> list[float]:
         """Return the headline metrics of a split, those that it has."""
         names = [f"{split}/{name}" for name in self.headline]
@@ -66,7 +82,9 @@ class Multirun(Callback):
         self.jobs: list[Job] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what no job of a multirun can do."""
+        """Refuse what no job of a multirun can do, unless each of its ranks is started by the launcher."""
+        if config.hydra.launcher.get("tasks_per_node", 1) > 1:
+            return
         try:
             check_multirun(config)
         except UserError as error:  # Hydra would make a warning of it
@@ -80,11 +98,12 @@ class Multirun(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table of all jobs, and write it with every number."""
+        path = Path(str(config.hydra.sweep.dir)) / TABLE
+        self.jobs = self.jobs or [job for job in map(Job.found, sorted(path.parent.glob("trial_*"))) if job]
         if len(self.jobs) < 2:
             return
         from lightune.report import show
 
-        path = Path(str(config.hydra.sweep.dir)) / TABLE
         write_table(self.jobs, path)
         columns, rows = shown_table(self.jobs)
         show.table(f"{len(self.jobs)} runs", columns, rows)

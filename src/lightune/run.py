@@ -41,7 +41,7 @@ def train(cfg: DictConfig) -> float | None:
     began = time.perf_counter()
     forget_peaks()
     quiet()
-    resume = Path(cfg.resume) if cfg.resume else None
+    resume = Path(cfg.resume) if cfg.resume else _earlier_attempt(Path(cfg.run_dir))
     cfg = continued(cfg, resume, typed()) if resume else cfg
     _refuse_to_overwrite(Path(cfg.run_dir), resume)
     changed: list[str] = []
@@ -58,6 +58,12 @@ def train(cfg: DictConfig) -> float | None:
         show.note(f"{problem}. Trying {' '.join(changed)}, which takes the same steps.")
         last = Path(cfg.run_dir) / "checkpoints" / "last.ckpt"
         cfg, resume = faults.smaller(cfg), last if last.exists() else resume
+
+
+def _earlier_attempt(folder: Path) -> Path | None:
+    """Return where a job goes on that a cluster has queued again."""
+    last = folder / "checkpoints" / "last.ckpt"
+    return last if machine.is_queued_again() and last.exists() else None
 
 
 def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: float) -> float | None:
