@@ -57,6 +57,13 @@ def test_without_memory_it_says_what_fits(tmp_path: Path) -> None:
 
 
 @linux
+def test_a_plan_finds_it_out_too(tmp_path: Path) -> None:
+    outcome = _limited(tmp_path, "plan=true")
+    assert outcome.returncode == 1, outcome.stdout
+    assert "has no room for a batch of 96 features" in outcome.stderr
+
+
+@linux
 def test_the_same_steps_are_made_of_smaller_batches(tmp_path: Path) -> None:
     outcome = _limited(tmp_path, "trainer.auto_micro_batch=true")
     assert outcome.returncode == 0, outcome.stderr

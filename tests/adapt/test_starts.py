@@ -32,3 +32,11 @@ def test_directions_that_do_not_settle_are_given_up(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="have not settled after 2 batches") as caught:
         running.assembled(tmp_path, "peft=eva", *RUN, "peft.start.at_most=2")
     assert "peft.start.batches" in caught.value.remedy
+
+
+def test_a_layer_without_as_many_singular_vectors_is_named(tmp_path: Path) -> None:
+    typed = ("task=clm", "model=tiny-decoder", "peft=lora_ga", "peft.config.r=9")
+    with pytest.raises(ConfigError, match=r"peft\.config\.r=9: .* 18 singular vectors .*[kv]_proj has 16") as caught:
+        running.assembled(tmp_path, *typed)
+    assert caught.value.remedy == "type peft.config.r=8"
+    running.assembled(tmp_path, *typed[:3], "peft.config.r=8")

@@ -15,7 +15,7 @@ from lightune.adapt.earlier import go_on_from
 from lightune.adapt.merging import MergedEvaluation
 from lightune.adapt.prompts import hide_virtual_tokens
 from lightune.adapt.starts import Start
-from lightune.adapt.targets import common_divisor, fresh_modules, poolers, target_modules
+from lightune.adapt.targets import common_divisor, fresh_modules, poolers, shapes, target_modules
 from lightune.adapt.training import Training
 from lightune.check.methods import method_error
 from lightune.errors import ConfigError
@@ -192,7 +192,9 @@ class Adapter:
                 "type peft.target_modules=[…] instead",
             )
         if self.target_modules not in (None, _LIBRARY):
-            target_modules(skeleton, self.target_modules, [*head, *self._left_out(skeleton)])
+            targets = target_modules(skeleton, self.target_modules, [*head, *self._left_out(skeleton)])
+            if self.start:
+                self.start.check(shapes(skeleton, targets), self._given()["r"])
 
     @property
     def virtual_tokens(self) -> int:

@@ -32,6 +32,15 @@ class Start(Protocol):
     def options(self) -> dict[str, Any]:
         """Return the options of ``peft.LoraConfig`` that ask for it."""
 
+    def check(self, shapes: Mapping[str, Sequence[int]], rank: int) -> None:
+        """Raise ConfigError where a layer is too small for it.
+
+        Args:
+            shapes: Name of an adapted layer → shape of its weight.
+            rank: Of the factors.
+        """
+        return
+
     def before(self, model: nn.Module, config: Any, training: Training) -> None:
         """Look at the model without adapters."""
         return
@@ -150,6 +159,17 @@ class LoraGa(Start):
     def options(self) -> dict[str, Any]:
         """Ask for it."""
         return {"init_lora_weights": "lora_ga", "lora_ga_config": LoraGAConfig(**self.given)}
+
+    def check(self, shapes: Mapping[str, Sequence[int]], rank: int) -> None:
+        """Refuse a layer without as many singular vectors: each factor takes others of its gradient's."""
+        narrowest = min(shapes, key=lambda name: min(shapes[name]))
+        there = min(shapes[narrowest])
+        if there < 2 * rank:
+            raise ConfigError(
+                f"peft.config.r={rank}: LoRA-GA takes {2 * rank} singular vectors of each layer's gradient, and "
+                f"{narrowest} has {there}",
+                f"type peft.config.r={there // 2}",
+            )
 
     def before(self, model: nn.Module, config: Any, training: Training) -> None:
         """Sum up the gradients."""

@@ -97,10 +97,19 @@ def common_divisor(model: nn.Module, targets: Sequence[str]) -> int:
         model: The model, with or without weights.
         targets: What `target_modules` returned.
     """
-    weights: list[Any] = [
-        module.weight for name, module in model.named_modules() if any(_matches(name, target) for target in targets)
-    ]
-    return math.gcd(*(size for weight in weights for size in weight.shape))
+    return math.gcd(*(size for shape in shapes(model, targets).values() for size in shape))
+
+
+def shapes(model: nn.Module, targets: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return name → shape of the weight of all targeted layers.
+
+    Args:
+        model: The model, with or without weights.
+        targets: What `target_modules` returned.
+    """
+    modules: dict[str, Any] = dict(model.named_modules())
+    chosen = [name for name in modules if any(_matches(name, target) for target in targets)]
+    return {name: tuple(modules[name].weight.shape) for name in chosen}
 
 
 def _matches(module: str, name: str) -> bool:

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, LearningRateM
 from omegaconf import DictConfig
 from rich.progress import track
 
-from lightune import assemble, machine, ranks
+from lightune import assemble, faults, machine, ranks
 from lightune.assemble import Experiment
 from lightune.callbacks.stopwatch import forget_peaks
 from lightune.commanded import choices
@@ -55,7 +55,8 @@ def plan(cfg: DictConfig) -> None:
         overview.before_training(cfg, experiment, choices())
         printed.balance(experiment.task, experiment.data.splits)
         printed.volume(ahead, data_ranks(experiment.trainer))
-    measured = _calibrated(experiment, ahead)
+    with faults.told(cfg, experiment.trainer):
+        measured = _calibrated(experiment, ahead)
     if machine.is_first_process():
         device = experiment.trainer.strategy.root_device.type
         printed.memory(measured, {"cpu": "main memory", "cuda": "GPU"}.get(device, device))
