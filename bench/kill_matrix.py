@@ -4,9 +4,9 @@
     python bench/kill_matrix.py --kills 20 --output kills.jsonl --methods lora --ranks 1
 
 For each method and number of processes one run is left alone, and others are sent SIGKILL, all of their processes at
-once, at moments drawn uniformly over its duration: while it starts, steps, evaluates, writes a checkpoint (one at every
-step) or its results. A run that was killed before its first checkpoint is started again. Finished kills are kept in
-``--output``.
+once: every fifth at a moment drawn uniformly over its duration, most of which is its start, the others at one drawn over
+what follows its first checkpoint, while it steps, evaluates, writes a checkpoint (one at every step) or its results. A
+run that was killed before its first checkpoint is started again. Finished kills are kept in ``--output``.
 """
 
 import argparse
@@ -67,13 +67,27 @@ def stage(run: Path) -> str:
     return "training" if (run / "checkpoints" / "last.ckpt").exists() else "starting"
 
 
-def killed(run: Path, typed: tuple[str, ...], delay: float) -> str:
+def has_begun(run: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a run's first checkpoint, or its end."""
+    while process.poll() is None and not (run / "checkpoints" / "last.ckpt").exists():
+        time.sleep(0.01)
+
+
+def killed(run: Path, typed: tuple[str, ...], delay: float, begun: bool) -> str:
     """Start a run, kill it after so many seconds, and return in what stage it was; then let it end.
+
+    Args:
+        run: Its folder.
+        typed: What is typed for it.
+        delay: Seconds.
+        begun: Whether they count from its first checkpoint.
 
     Raises:
         RuntimeError: It did not end well.
     """
     process = start(run, typed)
+    if begun:
+        has_begun(run, process)
     time.sleep(delay)
     found = stage(run) if process.poll() is None else "finished"
     if process.poll() is None:
@@ -104,13 +118,17 @@ def kills(method: str, ranks: int, numbers: list[int], folder: Path) -> Iterator
     """Yield one row for each kill of a cell."""
     typed, whole = typed_for(method, ranks), folder / "whole"
     began = time.perf_counter()
-    if start(whole, typed).wait() != 0:
+    process = start(whole, typed)
+    has_begun(whole, process)
+    trained = time.perf_counter()
+    if process.wait() != 0:
         raise RuntimeError((folder / "whole.log").read_text(encoding="utf-8")[-2000:])
-    duration = time.perf_counter() - began
+    ended = time.perf_counter()
     for number in numbers:
         draw = random.Random(f"{method} {ranks} {number}")
-        run, delay = folder / str(number), draw.uniform(0.2, 1.0) * duration
-        found = killed(run, typed, delay)
+        run, begun = folder / str(number), number % 5 != 0
+        delay = draw.random() * (ended - (trained if begun else began))
+        found = killed(run, typed, delay, begun)
         odd = differences(run, whole)
         yield {"method": method, "ranks": ranks, "kill": number, "seconds": delay, "stage": found, "differs": odd}
 

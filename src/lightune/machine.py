@@ -4,6 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+AGAIN = "LIGHTUNE_TRIAL_AGAIN"  # 1 where a sweep begins with a trial once more
 _DEVICES = Path("/dev")
 
 
@@ -46,6 +47,6 @@ def is_started_from_outside() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ or by_slurm
 
 
-def is_queued_again() -> bool:
-    """Whether SLURM has started this job before: it was preempted, or its time was over."""
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+def is_begun_again() -> bool:
+    """Whether SLURM, or a sweep, has begun with this very run before: it was preempted or killed."""
+    return any(int(os.environ.get(name, "0")) > 0 for name in ("SLURM_RESTART_COUNT", AGAIN))

@@ -82,8 +82,8 @@ class Multirun(Callback):
         self.jobs: list[Job] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse what no job of a multirun can do, unless each of its ranks is started by the launcher."""
-        if config.hydra.launcher.get("tasks_per_node", 1) > 1:
+        """Refuse what no job can do that has no process of its own, or whose ranks the launcher does not start."""
+        if _has_processes(config) or config.hydra.launcher.get("tasks_per_node", 1) > 1:
             return
         try:
             check_multirun(config)
@@ -98,6 +98,8 @@ class Multirun(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the table of all jobs, and write it with every number."""
+        if _has_processes(config):
+            return  # a study has its own tables
         path = Path(str(config.hydra.sweep.dir)) / TABLE
         self.jobs = self.jobs or [job for job in map(Job.found, sorted(path.parent.glob("trial_*"))) if job]
         if len(self.jobs) < 2:
@@ -114,6 +116,11 @@ class Multirun(Callback):
             points = comparison(self.jobs)
             write_comparison(path.with_suffix(".png"), points, self.jobs[0].headline[0])
             show.note(f"Quality against what it costs: {path.with_suffix('.png')}")
+
+
+def _has_processes(config: DictConfig) -> bool:
+    """Return whether the sweeper is lightune's, which starts each job as a process of its own."""
+    return "lightune_sweeper" in str(config.hydra.get("sweeper", {}).get("_target_", ""))
 
 
 def varying(jobs: Sequence[Job]) -> list[str]:

@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> float | None:
 def _earlier_attempt(folder: Path) -> Path | None:
     """Return where a job goes on that a cluster has queued again."""
     last = folder / "checkpoints" / "last.ckpt"
-    return last if machine.is_queued_again() and last.exists() else None
+    return last if machine.is_begun_again() and last.exists() else None
 
 
 def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: float) -> float | None:
@@ -208,6 +208,8 @@ def _prepare_resume(experiment: Experiment, path: Path) -> None:
 
 
 def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
+    if machine.is_begun_again():  # and was ended before its first checkpoint
+        return
     if resume is None and machine.is_first_process() and (folder / "config.yaml").exists():
         raise ConfigError(
             f"run_dir={folder}: a run lies there already",

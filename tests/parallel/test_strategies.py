@@ -50,12 +50,14 @@ RUNS = {
 STRATEGIES = ("ddp", "fsdp", "fsdp_offload", "tp")
 CELLS = [(run, strategy) for run in RUNS for strategy in STRATEGIES if (run, strategy) != ("accumulated", "tp")]
 EPOCHS = 2
+LONGER = {"full": 4}  # 20 steps
 
 
 def _typed(run: str, strategy: str, folder: Path) -> list[str]:
     size = (8 if strategy == "tp" else 4) // (2 if run == "accumulated" else 1)
     place = f"run_dir={folder / f'{run}-{strategy}'}"
-    options = (f"data.batch_size={size}", f"trainer.max_epochs={EPOCHS}", "trainer=ddp_cpu", f"strategy={strategy}")
+    epochs = f"trainer.max_epochs={LONGER.get(run, EPOCHS)}"
+    options = (f"data.batch_size={size}", epochs, "trainer=ddp_cpu", f"strategy={strategy}")
     return [*running.SMALL, *RUNS[run], *options, place]
 
 
@@ -125,6 +127,16 @@ def _assert_same_weights(one: Path, other: Path) -> None:
     ours, theirs = running.weights(one), running.weights(other)
     assert ours.keys() == theirs.keys()
     assert max((ours[name] - theirs[name]).abs().max().item() for name in ours) < 1e-5
+
+
+@pytest.mark.parametrize("run", list(RUNS))
+def test_one_process_takes_the_same_steps(folder: Path, run: str, tmp_path: Path) -> None:
+    typed = [word for word in _typed(run, "tp", tmp_path) if not word.startswith(("trainer=", "strategy=", "run_dir="))]
+    alone, together = running.train(tmp_path / "alone", *typed, "trainer=cpu"), folder / f"{run}-ddp"
+    assert len(running.losses(alone)) == 5 * LONGER.get(run, EPOCHS)
+    assert running.losses(alone) == pytest.approx(running.losses(together), abs=1e-5)
+    assert running.metrics(alone, "test/") == pytest.approx(running.metrics(together, "test/"), rel=1e-4, abs=1e-6)
+    _assert_same_weights(alone, together)
 
 
 @pytest.mark.parametrize(("run", "strategy"), [cell for cell in CELLS if cell[1] != "ddp"])

@@ -1,0 +1,33 @@
+"""What Hydra finds: a sweeper that imports Optuna when it sweeps. Every start of every Hydra application reads this."""
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LightuneSweeper(Sweeper):
+    """Looks for hyper-parameters with Optuna, a process for each trial.
+
+    Args:
+        **settings: See `config.SweeperConf`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra composed."""
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the study until it has as many trials as it is to have.
+
+        Args:
+            arguments: Overrides that were typed, those of Hydra's own keys left out.
+        """
+        from lightune.sweep.sweep import sweep
+
+        assert self.config is not None
+        return sweep(self.settings, self.config, arguments)

@@ -1,0 +1,94 @@
+"""Trials as processes: each begins with what they all import, and has a log, a session and devices of its own."""
+
+import multiprocessing
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from lightune.sweep.owner import Owner
+
+_WATCHED = 0.5  # seconds between two looks at whether the sweeper still runs
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a process runs.
+
+    Args:
+        script: The file of the application.
+        arguments: Its overrides.
+        environment: Variables that it has besides.
+        log: Where its output goes; what is there already stays.
+        folder: Where it is started.
+    """
+
+    script: Path
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    folder: Path
+
+
+def warm_up(modules: Sequence[str]) -> None:
+    """Start the server that all processes are forked from; it imports the modules once."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
+
+
+def start(command: Command) -> BaseProcess:
+    """Start a process that leads a group of its own: all that it starts can be ended with it."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    process: BaseProcess = context.Process(target=_run, args=(command, Owner.here()))  # type: ignore[attr-defined]
+    process.start()
+    return process
+
+
+def end(process: BaseProcess, how: int = signal.SIGKILL) -> None:
+    """Send a signal to a process and all that it has started."""
+    if process.pid is not None and process.is_alive():
+        try:
+            os.killpg(process.pid, how)
+        except (ProcessLookupError, PermissionError):  # it has not made its group yet, or has just ended
+            process.kill()
+
+
+def _run(command: Command, sweeper: Owner) -> None:
+    """Be the process: what `python script.py overrides` would be, with imports behind it."""
+    os.setsid()
+    threading.Thread(target=_end_with, args=(sweeper,), daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.update(command.environment)
+    os.chdir(command.folder)
+    sys.argv = [str(command.script), *command.arguments]
+    sys.path.insert(0, str(command.script.parent))
+    _use_threads()
+    runpy.run_path(str(command.script), run_name="__main__")
+
+
+def _end_with(sweeper: Owner) -> None:
+    """End this process and all that it has started once the sweeper is gone: who goes on with its study begins anew."""
+    while sweeper.is_alive():
+        time.sleep(_WATCHED)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _use_threads() -> None:
+    """Let torch, which reads it when it is imported, use as many threads as the environment says by now."""
+    torch = sys.modules.get("torch")
+    if torch is not None and "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -1,0 +1,178 @@
+"""A study as its workers share it: who takes which trial, what it told, and what is left to do."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from filelock import FileLock
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from lightune.sweep.owner import Owner
+from lightune.sweep.space import Space
+
+OWNER, BEAT, ATTEMPTS, REASON, WORDS = "owner", "beat", "attempts", "reason", "overrides"
+
+Suggest = Callable[[Trial], None]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A trial that this worker runs.
+
+    Args:
+        trial: Optuna's.
+        words: Its overrides, those of the whole study left out.
+        again: Whether an earlier process has begun with it.
+    """
+
+    trial: Trial
+    words: Sequence[str]
+    again: bool
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"trial_{self.trial.number:04d}"
+
+
+class Study:
+    """Optuna's study with trials that workers claim, and that outlive them.
+
+    Args:
+        study: Optuna's.
+        lock: Held by the worker that takes a trial.
+        space: What trials differ in.
+        sampler: Number of a trial → its sampler.
+        n_trials: Of all workers and commands together.
+        retries: How often a trial is begun again whose process is gone.
+        extend: Suggests more of a trial, where the space depends on what was drawn.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        lock: FileLock,
+        space: Space,
+        sampler: Callable[[int], BaseSampler],
+        n_trials: int,
+        retries: int = 2,
+        extend: Suggest | None = None,
+    ) -> None:
+        self.study = study
+        self.lock = lock
+        self.space = space
+        self.sampler = sampler
+        self.n_trials = n_trials
+        self.retries = retries
+        self.extend = extend
+        self.me = Owner.here()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, as they are now."""
+        return self.study.get_trials(deepcopy=False)
+
+    @property
+    def failures(self) -> int:
+        """Trials that failed."""
+        return sum(trial.state == TrialState.FAIL for trial in self.trials)
+
+    def is_over(self) -> bool:
+        """Return whether all trials have ended, whoever ran them."""
+        trials = self.trials
+        return len(trials) >= self.n_trials and all(trial.state.is_finished() for trial in trials)
+
+    def claim(self) -> Claimed | None:
+        """Take a trial whose process is gone, or else a new one; None where none is left to take."""
+        with self.lock:
+            trials = self.trials
+            for left in (trial for trial in trials if trial.state == TrialState.RUNNING and not _is_alive(trial)):
+                claimed = self._again(left)
+                if claimed is not None:
+                    return claimed
+            waiting = any(trial.state == TrialState.WAITING for trial in trials)
+            return self._new(len(trials)) if waiting or len(trials) < self.n_trials else None
+
+    def _again(self, left: FrozenTrial) -> Claimed | None:
+        trial, attempts = Trial(self.study, left._trial_id), int(left.user_attrs.get(ATTEMPTS, 0))
+        words = left.user_attrs.get(WORDS)
+        if attempts > self.retries or words is None:
+            self.fail(trial, f"its process was killed or gone {attempts} times")
+            return None
+        self._take(trial, words, attempts + 1)
+        return Claimed(trial, words, again=True)
+
+    def _new(self, number: int) -> Claimed:
+        self.study.sampler = self.sampler(number)
+        trial = self.study.ask()
+        for key, distribution in self.space.searched.items():
+            trial._suggest(key, distribution)
+        if self.extend is not None:
+            self.extend(trial)
+        words = [f"{key}={_word(value)}" for key, value in trial.params.items()]
+        self._take(trial, words, 1)
+        return Claimed(trial, words, again=False)
+
+    def _take(self, trial: Trial, words: Sequence[str], attempts: int) -> None:
+        trial.set_user_attr(WORDS, list(words))
+        trial.set_user_attr(ATTEMPTS, attempts)
+        self.beat(trial)
+        trial.set_user_attr(OWNER, self.me.state())
+
+    def beat(self, trial: Trial) -> None:
+        """Say that this worker still runs a trial; those of other machines have no other way to know."""
+        trial.set_user_attr(BEAT, time.time())
+
+    def tell(self, trial: Trial, result: Mapping[str, Any] | None, otherwise: str) -> str | None:
+        """Finish a trial.
+
+        Args:
+            trial: One that this worker has claimed.
+            result: What it told; None where it ended without a word.
+            otherwise: Why, in that case.
+
+        Returns:
+            Why it failed; None where it did not.
+        """
+        reason = _fault(result, len(self.study.directions)) if result is not None else otherwise
+        if reason is not None:
+            self.fail(trial, reason)
+            return reason
+        assert result is not None
+        try:
+            self.study.tell(trial, result["values"])
+        except RuntimeError as error:  # from a grid that has no point left, once the trial has been told
+            if "Study.stop" not in str(error):
+                raise
+        return None
+
+    def let_go(self, trial: Trial) -> None:
+        """Give a trial back whose process was killed; it is claimed again, by whoever has a slot free."""
+        trial.set_user_attr(OWNER, None)
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Let a trial have failed."""
+        trial.set_user_attr(REASON, reason)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+
+def _is_alive(trial: FrozenTrial) -> bool:
+    owner = Owner.of(trial.user_attrs.get(OWNER))
+    return owner is not None and owner.is_alive(trial.user_attrs.get(BEAT))
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+def _fault(result: Mapping[str, Any], objectives: int) -> str | None:
+    """Return why a result is none."""
+    if "error" in result:
+        return str(result["error"])
+    values = result["values"]
+    if len(values) != objectives:
+        return f"it returned {len(values)} values, and the study has {objectives} directions"
+    return "it returned no number" if any(value != value for value in values) else None  # NaN is not itself

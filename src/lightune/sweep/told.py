@@ -1,0 +1,53 @@
+"""What a trial's process tells the sweeper that started it: the value that its function returned."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from lightune import machine
+
+RESULT = "LIGHTUNE_TRIAL_RESULT"  # names the file
+
+
+class Told(Callback):
+    """Writes what Hydra's job returned, or how it failed, into the file that the environment names."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Write it, once for all ranks of a trial."""
+        path = os.environ.get(RESULT)
+        if path and machine.is_first_process():
+            write(Path(path), _told(job_return))
+
+
+def _told(job_return: JobReturn) -> dict[str, Any]:
+    if job_return.status != JobStatus.COMPLETED:
+        error = job_return._return_value
+        return {"error": f"{type(error).__name__}: {error}"}
+    try:
+        return {"values": [float(value) for value in _as_list(job_return.return_value)]}
+    except (TypeError, ValueError):
+        return {"error": f"it returned {job_return.return_value!r}, and a number was expected"}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a result so that nobody reads half of it."""
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(content), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a result; None where the process ended without one."""
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
