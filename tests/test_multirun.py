@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from matplotlib.image import imread
 from omegaconf import OmegaConf, open_dict
@@ -178,3 +179,12 @@ def test_the_launcher_may_start_the_ranks(tasks: int, refused: bool) -> None:
         cfg.hydra = {"launcher": {"tasks_per_node": tasks}}
     with pytest.raises(SystemExit) if refused else nullcontext():
         Multirun().on_multirun_start(cfg)
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_submitit_launcher") is None, reason="needs the extra slurm")
+def test_slurm_is_asked_for_what_the_file_says() -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
+    launcher = cfg.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert (launcher.partition, launcher.gpus_per_node, launcher.max_num_timeout) == ("gpu", 1, 10)
