@@ -33,6 +33,7 @@ from lightune.models import Backbone
 from lightune.models.vocabulary import TokenizerTraining, restored, texts_of
 from lightune.module import FineTuner
 from lightune.report.history import HistoryLogger
+from lightune.sweep import pruning
 from lightune.tasks.base import Task
 from lightune.trainer import assembled_trainer
 
@@ -62,6 +63,11 @@ class Experiment:
     trainer: Trainer
     stopwatch: Stopwatch
     history: HistoryLogger
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the run is a trial that its study has given up."""
+        return any(getattr(callback, "pruned", False) for callback in getattr(self.trainer, "callbacks", ()))
 
     def whole_model(self) -> nn.Module:
         """Return the model, put together from its parts where processes share it; all of them have to call it.
@@ -107,7 +113,8 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_monitors(task, _watched(cfg), cfg.get("headline") or ())
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
-    trainer = assembled_trainer(cfg, [stopwatch, RandomState(), *adaptation.callbacks()], history, need)
+    own = [stopwatch, RandomState(), *adaptation.callbacks(), *pruning.callbacks(task.monitor)]
+    trainer = assembled_trainer(cfg, own, history, need)
     preflight.check_split(trainer, config)
     longest = min(cfg.data.max_length, _positions(config) - adaptation.virtual_tokens)
     cache = Path(cfg.paths.cache).expanduser()

@@ -89,6 +89,7 @@ def register_resolvers() -> None:
     """Let configuration files say ``${mode:f1}`` (min or max) and ``${times:10,${peft.lr}}`` and the like."""
     OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, number: factor * number, replace=True)
+    OmegaConf.register_new_resolver("slots", lambda: max(machine.gpu_count(), 1), replace=True)
     OmegaConf.register_new_resolver("computed_in", computing_dtype, replace=True)
 
 

@@ -86,6 +86,8 @@ def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: fl
         experiment.trainer.fit(
             experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
         )
+        if experiment.given_up:
+            return experiment.module.metrics[f"val/{experiment.task.monitor}"]
         return _conclude(cfg, experiment, began)
 
 

@@ -284,3 +284,52 @@ def test_ranks_of_a_trial_have_its_values(tmp_path: Path) -> None:
         assert (
             running.metrics(run)["tokens/total"] == running.metrics(tmp_path / "study" / "trial_0000")["tokens/total"]
         )
+
+
+@pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
+def test_a_trial_that_is_not_promising_is_given_up(trainer: str, tmp_path: Path) -> None:
+    """By all of its ranks, at the first validation; it leaves no result, and its process ends well."""
+    typed = (
+        "-m",
+        "hparams_search=lr_only",
+        "hydra/sweeper/pruner=threshold",
+        "hydra.sweeper.pruner.lower=2",  # of an F1
+        "hydra.sweeper.n_trials=1",
+        "hydra.sweeper.study_name=study",
+        "task=ner",
+        f"trainer={trainer}",
+        "data.batch_size=4",
+    )
+    small = [word for word in running.SMALL if not word.startswith(("trainer=", "data.batch"))]
+    with running.started("train", tmp_path, *typed, *small) as process:
+        said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert "→ given up" in said
+    (row,) = _trials(tmp_path, "runs/study")
+    run = tmp_path / "runs" / "study" / "trial_0000"
+    assert row["state"] == "pruned"
+    assert not (run / "metrics.json").exists()
+    history = running.history(run)
+    assert [line["epoch"] for line in history if "val/f1" in line] == ["0"]
+    assert float(row["value"]) == pytest.approx(float(history[-1]["val/f1"]), abs=1e-6)
+
+
+def test_a_study_is_not_continued_with_another_configuration(application: Path) -> None:
+    _swept(application, "hydra.sweeper.n_trials=1", "z=1")
+    said = _swept(application, "hydra.sweeper.n_trials=2", "z=2", status=1)
+    assert "the study was begun with other overrides (z=1 z=2)" in said
+    assert len(_trials(application)) == 1
+
+
+def test_several_objectives_have_a_front(application: Path) -> None:
+    script = application / "sphere.py"
+    content = script.read_text(encoding="utf-8")
+    script.write_text(content.replace("cfg.x**2 + cfg.y**2", "cfg.x**2, cfg.y**2"), encoding="utf-8")
+    typed = ["hydra.sweeper.direction=[minimize,minimize]", "hydra/sweeper/sampler=nsgaii"]
+    said = _swept(application, *typed, "hydra/sweeper/pruner=median", status=1)
+    assert "several objectives cannot be given up" in said
+    _swept(application, *typed)
+    kept: Any = OmegaConf.load(application / "runs" / "sphere" / "optimization_results.yaml")
+    assert {"value_0", "value_1"} <= _trials(application)[0].keys()
+    for solution in kept.solutions:
+        assert solution["values"] == [solution.params.x**2, solution.params.y**2]

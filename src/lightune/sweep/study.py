@@ -137,6 +137,9 @@ class Study:
         Returns:
             Why it failed; None where it did not.
         """
+        if result is not None and result.get("pruned"):
+            self.study.tell(trial, state=TrialState.PRUNED)
+            return None
         reason = _fault(result, len(self.study.directions)) if result is not None else otherwise
         if reason is not None:
             self.fail(trial, reason)

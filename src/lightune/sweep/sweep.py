@@ -16,16 +16,18 @@ from omegaconf import DictConfig
 from optuna.samplers import BaseSampler, GridSampler
 
 from lightune import machine
-from lightune.errors import TrainingError
+from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
-from lightune.sweep import told
+from lightune.sweep import pruning, told
 from lightune.sweep.processes import Command, end, start, warm_up
 from lightune.sweep.results import write_results
 from lightune.sweep.space import Space, space
 from lightune.sweep.storage import claims, opened
 from lightune.sweep.study import Claimed, Study
 
+_DIRECTIONS = {"min": "minimize", "max": "maximize"}
+_FIXED = "fixed"  # attribute of a study: the overrides that all its trials have
 _POLL = 0.05  # seconds
 _BEATS = 30.0  # seconds between two
 # Keys of Hydra's that are the sweep's own, and mean nothing to a trial.
@@ -54,16 +56,27 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     for point in settings["enqueue"]:
         study.study.enqueue_trial(plain(point), skip_if_exists=True)
     warm_up(settings["warm"])
-    Sweep(study, folder, _commands(config, study.space.fixed, folder), settings).run()
+    pruner = plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None
+    Sweep(study, folder, _commands(config, study.space.fixed, folder), settings, pruner).run()
     write_results(study.study, folder)
     values = [trial.values for trial in study.study.best_trials]
     return values[0][0] if values and len(values[0]) == 1 else values
 
 
+def prunes(pruner: Any) -> bool:
+    """Return whether a pruner ever gives a trial up."""
+    return pruner is not None and not isinstance(pruner, optuna.pruners.NopPruner)
+
+
 def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, folder: Path) -> Study:
     directions = settings["direction"]
     directions = [directions] if isinstance(directions, str) or not hasattr(directions, "__iter__") else directions
-    directions = [getattr(direction, "name", direction) for direction in directions]
+    directions = [_DIRECTIONS.get(name := str(getattr(d, "name", d)), name) for d in directions]
+    if len(directions) > 1 and prunes(settings["pruner"]):
+        raise ConfigError(
+            "hydra/sweeper/pruner: a trial with several objectives cannot be given up for one of them",
+            "type hydra/sweeper/pruner=none, or one direction",
+        )
     pruner = settings["pruner"]
     kept: Any = opened(settings["storage"], folder)
     lock = claims(settings["storage"], folder)
@@ -75,11 +88,25 @@ def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, fol
             pruner=pruner,
             load_if_exists=True,
         )
+    _same_configuration(study, searched.fixed)
     sampler, n_trials = _samplers(settings["sampler"], searched), settings["n_trials"]
     grid = _grid_size(settings["sampler"], searched)
     extend = _extension(settings["custom_search_space"], config)
     trials = n_trials if grid is None else min(n_trials, grid)
     return Study(study, lock, searched, sampler, trials, settings["retries"], extend)
+
+
+def _same_configuration(study: optuna.Study, fixed: Sequence[str]) -> None:
+    """Refuse to put trials of one configuration to those of another: their values cannot be compared."""
+    kept = study.user_attrs.get(_FIXED)
+    if kept is None:
+        study.set_user_attr(_FIXED, sorted(fixed))
+    elif kept != sorted(fixed):
+        there = " ".join(sorted(set(kept) ^ set(fixed))) or "their order"
+        raise ConfigError(
+            f"hydra.sweeper.study_name={study.study_name}: the study was begun with other overrides ({there})",
+            "type what was typed then, or hydra.sweeper.study_name=<another>",
+        )
 
 
 def _is_grid(sampler: Any) -> bool:
@@ -147,15 +174,23 @@ class Sweep:
         folder: Where each has a folder and a log.
         command: Trial → the words of its command line.
         settings: Of the sweeper.
+        pruner: The pruner's configuration, as plain data; None where no trial is given up.
     """
 
     def __init__(
-        self, study: Study, folder: Path, command: Callable[[Claimed], list[str]], settings: Mapping[str, Any]
+        self,
+        study: Study,
+        folder: Path,
+        command: Callable[[Claimed], list[str]],
+        settings: Mapping[str, Any],
+        pruner: Any = None,
     ) -> None:
         self.study = study
         self.folder = folder
         self.command = command
         self.slots = settings["n_jobs"]
+        self.storage = settings["storage"]
+        self.pruner = pruner
         self.failures_allowed = settings["max_failure_rate"] * study.n_trials
         self.until = time.monotonic() + settings["timeout"] if settings["timeout"] else float("inf")
         self._running: dict[int, tuple[Claimed, BaseProcess]] = {}  # by slot
@@ -210,7 +245,11 @@ class Sweep:
             self._running[slot] = (claimed, start(command))
 
     def _environment(self, claimed: Claimed) -> dict[str, str]:
-        return {told.RESULT: str(self._result(claimed)), machine.AGAIN: str(int(claimed.again))}
+        own = {told.RESULT: str(self._result(claimed)), machine.AGAIN: str(int(claimed.again))}
+        if self.pruner is None:
+            return own
+        name = self.study.study.study_name
+        return own | pruning.described(self.storage, self.folder, name, claimed.trial.number, self.pruner)
 
     def _result(self, claimed: Claimed) -> Path:
         return self.folder / f".{claimed.name}.json"
@@ -227,7 +266,7 @@ class Sweep:
                 continue
             reason = self.study.tell(claimed.trial, result, f"its process ended with status {process.exitcode}")
             self._result(claimed).unlink(missing_ok=True)
-            shown = reason or ", ".join(f"{value:.6g}" for value in (result or {})["values"])
+            shown = reason or ", ".join(f"{value:.6g}" for value in (result or {}).get("values", ())) or "given up"
             show.note(f"{claimed.name}  {' '.join(claimed.words)}  → {shown}")
 
     def _beat(self) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from lightune import machine
 
 RESULT = "LIGHTUNE_TRIAL_RESULT"  # names the file
+PRUNED = "LIGHTUNE_TRIAL_PRUNED"  # set by a trial that was given up
 
 
 class Told(Callback):
@@ -28,6 +29,8 @@ def _told(job_return: JobReturn) -> dict[str, Any]:
     if job_return.status != JobStatus.COMPLETED:
         error = job_return._return_value
         return {"error": f"{type(error).__name__}: {error}"}
+    if os.environ.get(PRUNED):
+        return {"pruned": True}
     try:
         return {"values": [float(value) for value in _as_list(job_return.return_value)]}
     except (TypeError, ValueError):

@@ -1,0 +1,82 @@
+"""A trial that its study gives up: validations are reported to it, and it says when they are not promising."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from lightune.sweep.told import PRUNED
+
+STUDY = "LIGHTUNE_TRIAL_STUDY"  # what a trial has to know of its study, as JSON
+
+
+def described(storage: Any, folder: Path, name: str, number: int, pruner: Any) -> dict[str, str]:
+    """Return the variables by which a trial finds its study.
+
+    Args:
+        storage: What the study is kept in, as it was typed.
+        folder: Of the study.
+        name: Of the study.
+        number: Of the trial.
+        pruner: The pruner's configuration, as plain data.
+    """
+    content = {"storage": storage, "folder": str(folder), "name": name, "number": number, "pruner": pruner}
+    return {STUDY: json.dumps(content)}
+
+
+def callbacks(monitor: str) -> list[Callback]:
+    """Return what reports to the study that this process runs a trial of; nothing outside of one.
+
+    Args:
+        monitor: Metric of the validations.
+    """
+    told = os.environ.get(STUDY)
+    return [Pruning(json.loads(told), f"val/{monitor}")] if told else []
+
+
+class Pruning(Callback):
+    """Reports every validation, and ends the training of all ranks where the study gives the trial up.
+
+    Args:
+        study: What `described` was given.
+        metric: That is reported.
+    """
+
+    def __init__(self, study: Mapping[str, Any], metric: str) -> None:
+        self.study = study
+        self.metric = metric
+        self.pruned = False
+        self._trial: Any = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report, and hear: the first rank asks, all do what it hears."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        metrics: Any = pl_module.metrics
+        hopeless = trainer.is_global_zero and self._reported(float(metrics[self.metric]), trainer.global_step)
+        if trainer.strategy.broadcast(hopeless):
+            self.pruned = trainer.should_stop = True
+            os.environ[PRUNED] = "1"
+
+    def _reported(self, value: float, step: int) -> bool:
+        """Report a value, and return whether to go on is pointless."""
+        self._trial = self._trial or self._found()
+        self._trial.report(value, step)
+        return bool(self._trial.should_prune())
+
+    def _found(self) -> Any:
+        import optuna
+
+        from lightune.sweep.storage import opened
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = opened(self.study["storage"], Path(self.study["folder"]))
+        study = optuna.load_study(
+            study_name=self.study["name"], storage=storage, pruner=instantiate(self.study["pruner"])
+        )
+        return optuna.trial.Trial(study, study.get_trials(deepcopy=False)[self.study["number"]]._trial_id)
