@@ -193,6 +193,8 @@ def test_one_process_goes_on_where_several_stopped(folder: Path, tmp_path: Path)
     ("typed", "said"),
     [
         (["peft=adalora", "strategy=fsdp"], "adalora"),
+        (["precision=64", "strategy=fsdp"], "cannot share out a model that is computed in it"),
+        (["precision=64", "strategy=tp"], "cannot share out a model that is computed in it"),
         (["peft=ia3", "strategy=tp"], "adapters are split"),
         (["peft=dora", "strategy=fsdp_tp"], "adapters are split"),
         (["model=minilm", "quantization=nf4", "strategy=fsdp"], "quantised weights cannot be shared out"),

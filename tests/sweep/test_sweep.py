@@ -15,7 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from lightune.sweep.sweep import slot_environment
-from tests import running
+from tests import command, running
 
 # A function of numbers in a second, with no more of lightune than its sweeper.
 APPLICATION = """
@@ -281,9 +281,12 @@ def test_ranks_of_a_trial_have_its_values(tmp_path: Path) -> None:
         kept: Any = OmegaConf.load(run / "config.yaml")
         assert kept.optimizer.lr == float(row["optimizer.lr"])
         assert f"peft={row['peft']}" in OmegaConf.load(run / "overrides.yaml")
-        assert (
-            running.metrics(run)["tokens/total"] == running.metrics(tmp_path / "study" / "trial_0000")["tokens/total"]
-        )
+    assert len({running.metrics(tmp_path / "study" / row["trial"])["tokens/total"] for row in trials}) == 1
+    best = max(trials, key=lambda row: float(row["value"]))
+    assert f"python train.py --config-dir {tmp_path / 'study'} experiment=best" in said
+    again = command.run("train", ["--config-dir", str(tmp_path / "study"), "experiment=best", "--cfg", "job"], tmp_path)
+    assert again.status == 0, again.err
+    assert f"lr: {best['optimizer.lr']}" in again.out
 
 
 @pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])

@@ -8,6 +8,7 @@ from lightune.check.methods import adapter_name
 from lightune.check.rule import reads
 from lightune.errors import ConfigError
 
+_SHARED_PRECISIONS = ("32", "bf16", "16-true")
 _SPLIT = ("Full", "Partial")  # methods without adapters, whose matrices are split like any other
 
 
@@ -56,6 +57,16 @@ def _quantized_weights_can_be_shared_out(cfg: DictConfig) -> Iterator[ConfigErro
         )
 
 
+@reads("precision", "strategy")
+def _weights_of_a_precision_can_be_shared_out(cfg: DictConfig) -> Iterator[ConfigError]:
+    precision = str(cfg.trainer.precision)
+    if _shards(cfg) and not precision.startswith(_SHARED_PRECISIONS):
+        yield ConfigError(
+            f"precision={precision}: Lightning cannot share out a model that is computed in it",
+            "type precision=32 or precision=bf16-mixed, or strategy=ddp",
+        )
+
+
 @reads("strategy")
 def _shared_layers_stay_frozen(cfg: DictConfig) -> Iterator[ConfigError]:
     thawing = any(
@@ -72,5 +83,6 @@ RULES = (
     _ranks_can_be_shared_out,
     _adapters_can_be_split,
     _quantized_weights_can_be_shared_out,
+    _weights_of_a_precision_can_be_shared_out,
     _shared_layers_stay_frozen,
 )

@@ -58,7 +58,7 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     warm_up(settings["warm"])
     pruner = plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None
     Sweep(study, folder, _commands(config, study.space.fixed, folder), settings, pruner).run()
-    write_results(study.study, folder)
+    write_results(study.study, folder, study.space.fixed, set(config.hydra.runtime.choices))
     values = [trial.values for trial in study.study.best_trials]
     return values[0][0] if values and len(values[0]) == 1 else values
 
