@@ -4,9 +4,9 @@
     python bench/kill_matrix.py --kills 20 --output kills.jsonl --methods lora --ranks 1
 
 For each method and number of processes one run is left alone, and others are sent SIGKILL, all of their processes at
-once: every fifth at a moment drawn uniformly over its duration, most of which is its start, the others at one drawn over
-what follows its first checkpoint, while it steps, evaluates, writes a checkpoint (one at every step) or its results. A
-run that was killed before its first checkpoint is started again. Finished kills are kept in ``--output``.
+once: every fifth at a moment drawn uniformly over its duration, most of which is its start, the others at one drawn
+over what follows its first checkpoint, while it steps, evaluates, writes a checkpoint (one at every step) or its
+results. A run that was killed before its first checkpoint is started again. Finished kills are kept in ``--output``.
 """
 
 import argparse
