@@ -133,7 +133,7 @@ def _assert_same_weights(one: Path, other: Path) -> None:
 def test_one_process_takes_the_same_steps(folder: Path, run: str, tmp_path: Path) -> None:
     typed = [word for word in _typed(run, "tp", tmp_path) if not word.startswith(("trainer=", "strategy=", "run_dir="))]
     alone, together = running.train(tmp_path / "alone", *typed, "trainer=cpu"), folder / f"{run}-ddp"
-    assert len(running.losses(alone)) == 5 * LONGER.get(run, EPOCHS)
+    assert len(running.losses(alone)) == 5 * LONGER.get(run, EPOCHS) + 1  # that of the summary
     assert running.losses(alone) == pytest.approx(running.losses(together), abs=1e-5)
     assert running.metrics(alone, "test/") == pytest.approx(running.metrics(together, "test/"), rel=1e-4, abs=1e-6)
     _assert_same_weights(alone, together)
