@@ -14,7 +14,7 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from lightune.sweep.sweep import slot_environment
+from lightune.sweep.processes import slot_environment
 from tests import command, running
 
 # A function of numbers in a second, with no more of lightune than its sweeper.
@@ -217,6 +217,18 @@ def test_a_sweeper_that_is_killed_leaves_nothing_running_and_is_continued(applic
     assert len(gone) == 2
     _swept(application, "seconds=0", "hydra.sweeper.n_trials=3")
     assert [row["state"] for row in _trials(application)] == ["complete"] * 3
+
+
+def test_a_sweeper_that_is_interrupted_says_how_to_go_on(application: Path) -> None:
+    with _start(application, "seconds=30", "hydra.sweeper.n_trials=3") as process:
+        children = _when_trials_run(process, 2)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "The same command goes on" in said
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
 
 
 def test_two_sweepers_share_a_study(application: Path) -> None:

@@ -13,6 +13,7 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from lightune import machine
 from lightune.sweep.owner import Owner
 
 _WATCHED = 0.5  # seconds between two looks at whether the sweeper still runs
@@ -42,6 +43,17 @@ def warm_up(modules: Sequence[str]) -> None:
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
         forkserver.ensure_running()
+
+
+def slot_environment(slot: int, slots: int) -> dict[str, str]:
+    """Return which devices and how many threads a slot has: an equal part of what this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(cores // slots, 1)))}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = visible.split(",") if visible else [str(number) for number in range(machine.gpu_count())]
+    if devices and machine.gpu_count():
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(devices[slot % len(devices) :: slots])
+    return found
 
 
 def start(command: Command) -> BaseProcess:

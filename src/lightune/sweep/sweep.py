@@ -1,6 +1,5 @@
 """A study from its first trial to its last: trials are started as slots become free, and told when they end."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
 from lightune.sweep import pruning, told
-from lightune.sweep.processes import Command, end, start, warm_up
+from lightune.sweep.processes import Command, end, slot_environment, start, warm_up
 from lightune.sweep.results import write_results
 from lightune.sweep.space import Space, space
 from lightune.sweep.storage import claims, opened
@@ -53,11 +52,16 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = Path(str(config.hydra.sweep.dir)).expanduser().absolute()
     study = _study(settings, config, space(settings["params"] or {}, arguments), folder)
-    for point in settings["enqueue"]:
-        study.study.enqueue_trial(plain(point), skip_if_exists=True)
+    with study.lock:  # one worker tries them, and no command twice
+        for point in settings["enqueue"]:
+            study.study.enqueue_trial(plain(point), skip_if_exists=True)
     warm_up(settings["warm"])
     pruner = plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None
-    Sweep(study, folder, _commands(config, study.space.fixed, folder), settings, pruner).run()
+    try:
+        Sweep(study, folder, _commands(config, study.space.fixed, folder), settings, pruner).run()
+    except KeyboardInterrupt:
+        show.note("\nStopped. The same command goes on with the study.")
+        sys.exit(130)
     write_results(study.study, folder, study.space.fixed, set(config.hydra.runtime.choices))
     values = [trial.values for trial in study.study.best_trials]
     return values[0][0] if values and len(values[0]) == 1 else values
@@ -284,14 +288,3 @@ class Sweep:
         finally:
             for _, process in self._running.values():
                 end(process)
-
-
-def slot_environment(slot: int, slots: int) -> dict[str, str]:
-    """Return which devices and how many threads a slot has: an equal part of what this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(cores // slots, 1)))}
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else [str(number) for number in range(machine.gpu_count())]
-    if devices and machine.gpu_count():
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(devices[slot % len(devices) :: slots])
-    return found
