@@ -46,7 +46,7 @@ def volume(schedule: Schedule, ranks: int) -> None:
     if found is None:
         show.note(f"\n{schedule.steps:,} steps. Their rows are read as they are needed: no tokens are known before.")
         return
-    of = "" if ranks == 1 else f" on each of {ranks} ranks"
+    of = "" if ranks == 1 else f" on the first of {ranks} ranks"
     show.lines(
         "Training",
         {
