@@ -200,7 +200,7 @@ def test_one_process_goes_on_where_several_stopped(folder: Path, tmp_path: Path)
         (["model=minilm", "quantization=nf4", "strategy=fsdp"], "quantised weights cannot be shared out"),
         (["callbacks=[default,gradual_unfreezing]", "peft=full", "strategy=fsdp"], "gradual_unfreezing"),
         (["strategy=tp", "model.config.num_attention_heads=1"], "1 heads"),
-        (["strategy=tp", "model=tiny-seq2seq", "task=translation"], "nothing says how the layers of a t5 model"),
+        (["strategy=tp", "model=tiny-seq2seq", "task=translation"], "layers of an encoder-decoder"),
         (["strategy=fsdp_tp", "trainer.devices=3"], "does not divide the 3 processes"),
     ],
 )

@@ -36,6 +36,15 @@ def _ranks_can_be_shared_out(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("model", "strategy")
+def _layers_can_be_split(cfg: DictConfig) -> Iterator[ConfigError]:
+    if _splits(cfg) and cfg.model.get("architecture") == "encoder-decoder":
+        yield ConfigError(
+            "strategy: nothing says how the layers of an encoder-decoder are split over processes",
+            "type strategy=fsdp",
+        )
+
+
 @reads("peft", "strategy")
 def _adapters_can_be_split(cfg: DictConfig) -> Iterator[ConfigError]:
     if not _splits(cfg) or str(cfg.peft.get("_target_", "")).endswith(_SPLIT):
@@ -81,6 +90,7 @@ def _shared_layers_stay_frozen(cfg: DictConfig) -> Iterator[ConfigError]:
 
 RULES = (
     _ranks_can_be_shared_out,
+    _layers_can_be_split,
     _adapters_can_be_split,
     _quantized_weights_can_be_shared_out,
     _weights_of_a_precision_can_be_shared_out,
