@@ -133,8 +133,16 @@ def changed_steps(trainer: Trainer, data: DataModule, place: Mapping[str, Any], 
 
 def planned_steps(trainer: Trainer, data: DataModule) -> tuple[int, float]:
     """Return the optimiser steps of an epoch and of the whole run, as Lightning will count them."""
-    limit, there = trainer.limit_train_batches, data.micro_batches(data_ranks(trainer))
-    used = min(there, limit) if isinstance(limit, int) else int(there * (1.0 if limit is None else limit))
-    per_epoch = -(-used // trainer.accumulate_grad_batches)
+    per_epoch = -(-planned_batches(trainer, data) // trainer.accumulate_grad_batches)
     by_epochs = inf if trainer.max_epochs in (None, -1) else per_epoch * (trainer.max_epochs or 0)
     return per_epoch, by_epochs if trainer.max_steps == -1 else min(by_epochs, trainer.max_steps)
+
+
+def planned_batches(trainer: Trainer, data: DataModule) -> int:
+    """Return the micro-batches of an epoch that each rank trains on."""
+    return limited(data.micro_batches(data_ranks(trainer)), trainer.limit_train_batches)
+
+
+def limited(batches: int, limit: float | None) -> int:
+    """Return how many batches Lightning takes: at most so many, or a share of them."""
+    return min(batches, limit) if isinstance(limit, int) else int(batches * (1.0 if limit is None else limit))

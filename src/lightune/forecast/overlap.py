@@ -61,10 +61,11 @@ def overlap(texts: Sequence[str], others: Iterable[str], threshold: float) -> Ov
         threshold: Least `similarity` of nearly the same words, above 0.
     """
     found = Overlap()
-    bags = [bag_of(words_of(text)) for text in texts]
+    read = [words_of(text) for text in texts]
+    bags = [bag_of(words) for words in read]
     same: dict[Words, list[int]] = defaultdict(list)
-    for number, text in enumerate(texts):
-        same[words_of(text)].append(number)
+    for number, words in enumerate(read):
+        same[words].append(number)
     often = Counter(word for bag in bags for word in bag)
     starts: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, bag in enumerate(bags):

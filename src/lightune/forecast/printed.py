@@ -29,15 +29,11 @@ def balance(task: Task, splits: Mapping[str, EncodedSplit]) -> None:
     if not labels:
         return
     shown = labels if len(labels) <= _MOST_LABELS else [*labels[: _MOST_LABELS // 2], *labels[-_MOST_LABELS // 2 :]]
-    rows = [(label, *(_share(counter, label) for counter in counts.values())) for label in shown]
+    rows = [(label, *(_part(counter[label], counter.total()) for counter in counts.values())) for label in shown]
     left_out = len(labels) - len(shown)
     if left_out:
         rows.insert(_MOST_LABELS // 2, (f"… {left_out} others …", *("" for _ in counts)))
     show.table("Labels", ["label", *counts], rows)
-
-
-def _share(counter: Counter[str], label: str) -> str:
-    return f"{counter[label]:,} ({counter[label] / max(counter.total(), 1):.1%})"
 
 
 def volume(schedule: Schedule, ranks: int) -> None:
