@@ -66,6 +66,13 @@ def test_nothing_heavy_is_imported(command: str, status: int, shows: str, tmp_pa
     assert HEAVY & set(imported.split()) == set()
 
 
+def test_a_sweep_imports_nothing_that_its_trials_alone_need() -> None:
+    code = "import sys, lightune.sweep.sweep; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "optuna" in imported
+    assert (HEAVY - {"numpy"}) & set(imported) == set()
+
+
 def seconds(script: Path) -> float:
     """Return the processor time of ``--help``, which other processes disturb less than the clock's."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

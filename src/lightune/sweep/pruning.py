@@ -10,23 +10,7 @@ from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from lightune.sweep.told import PRUNED
-
-STUDY = "LIGHTUNE_TRIAL_STUDY"  # what a trial has to know of its study, as JSON
-
-
-def described(storage: Any, folder: Path, name: str, number: int, pruner: Any) -> dict[str, str]:
-    """Return the variables by which a trial finds its study.
-
-    Args:
-        storage: What the study is kept in, as it was typed.
-        folder: Of the study.
-        name: Of the study.
-        number: Of the trial.
-        pruner: The pruner's configuration, as plain data.
-    """
-    content = {"storage": storage, "folder": str(folder), "name": name, "number": number, "pruner": pruner}
-    return {STUDY: json.dumps(content)}
+from lightune.sweep.told import PRUNED, STUDY
 
 
 def callbacks(monitor: str) -> list[Callback]:
@@ -43,7 +27,7 @@ class Pruning(Callback):
     """Reports every validation, and ends the training of all ranks where the study gives the trial up.
 
     Args:
-        study: What `described` was given.
+        study: What `told.described` was given.
         metric: That is reported.
     """
 

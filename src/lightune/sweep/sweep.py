@@ -18,7 +18,7 @@ from lightune import machine
 from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
-from lightune.sweep import pruning, told
+from lightune.sweep import told
 from lightune.sweep.processes import Command, end, slot_environment, start, warm_up
 from lightune.sweep.results import write_results
 from lightune.sweep.space import Space, space
@@ -253,7 +253,7 @@ class Sweep:
         if self.pruner is None:
             return own
         name = self.study.study.study_name
-        return own | pruning.described(self.storage, self.folder, name, claimed.trial.number, self.pruner)
+        return own | told.described(self.storage, self.folder, name, claimed.trial.number, self.pruner)
 
     def _result(self, claimed: Claimed) -> Path:
         return self.folder / f".{claimed.name}.json"

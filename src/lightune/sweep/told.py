@@ -1,4 +1,4 @@
-"""What a trial's process tells the sweeper that started it: the value that its function returned."""
+"""What a trial's process and the sweeper that started it tell each other."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from lightune import machine
 
 RESULT = "LIGHTUNE_TRIAL_RESULT"  # names the file
 PRUNED = "LIGHTUNE_TRIAL_PRUNED"  # set by a trial that was given up
+STUDY = "LIGHTUNE_TRIAL_STUDY"  # what a trial has to know of its study, as JSON
 
 
 class Told(Callback):
@@ -54,3 +55,17 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def described(storage: Any, folder: Path, name: str, number: int, pruner: Any) -> dict[str, str]:
+    """Return the variables by which a trial finds its study.
+
+    Args:
+        storage: What the study is kept in, as it was typed.
+        folder: Of the study.
+        name: Of the study.
+        number: Of the trial.
+        pruner: The pruner's configuration, as plain data.
+    """
+    content = {"storage": storage, "folder": str(folder), "name": name, "number": number, "pruner": pruner}
+    return {STUDY: json.dumps(content)}
