@@ -35,6 +35,31 @@ def test_a_process_that_was_killed_is_gone_before_it_is_waited_for() -> None:
         assert not owner.is_alive()
 
 
+# A process of its own session, with a child that it leaves behind.
+LEAVING = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid, flush=True); input()"
+
+
+def test_a_session_outlives_its_leader() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LEAVING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        owner = replace(Owner.here(), pid=process.pid, started=psutil.Process(process.pid).create_time())
+        assert {member.pid for member in owner.session()} == {process.pid, child}
+        assert replace(owner, started=owner.started - 60).session() == []  # another had its number before
+        assert replace(owner, host="elsewhere").session() == []
+        process.kill()
+        process.wait()
+        (left,) = owner.session()
+        assert left.pid == child
+        left.kill()
+
+
 def test_one_of_another_machine_is_heard_of() -> None:
     there = replace(Owner.here(), host="elsewhere")
     assert there.is_alive(beat=time.time() - SILENT / 2)

@@ -203,7 +203,7 @@ def test_a_trial_that_is_killed_every_time_fails(application: Path) -> None:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     (row,) = _trials(application)
-    assert (row["state"], row["reason"]) == ("fail", "its process was killed or gone 2 times")
+    assert (row["state"], row["reason"]) == ("fail", "its process was killed 2 times")
 
 
 def test_a_sweeper_that_is_killed_leaves_nothing_running_and_is_continued(application: Path) -> None:

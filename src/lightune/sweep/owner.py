@@ -1,5 +1,6 @@
 """Which process works on a trial, and whether it still does."""
 
+import contextlib
 import os
 import socket
 import time
@@ -53,7 +54,26 @@ class Owner:
             return beat is not None and time.time() - beat < SILENT
         try:
             process = psutil.Process(self.pid)
-            zombie = process.status() == psutil.STATUS_ZOMBIE
-            return not zombie and abs(process.create_time() - self.started) < _SAME
+            return process.status() != psutil.STATUS_ZOMBIE and self._is(process)
         except psutil.NoSuchProcess:
             return False
+
+    def session(self) -> list[psutil.Process]:
+        """Return the processes of this machine whose session it leads, or led while it lived."""
+        if self.host != socket.gethostname():
+            return []
+        found = [process for process in psutil.process_iter() if _session(process) == self.pid]
+        with contextlib.suppress(psutil.NoSuchProcess):  # the number of a session is given again once all have left it
+            if not all(self._is(process) for process in found if process.pid == self.pid):
+                return []
+        return found
+
+    def _is(self, process: psutil.Process) -> bool:
+        return abs(process.create_time() - self.started) < _SAME
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None

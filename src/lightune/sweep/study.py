@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from lightune.sweep.owner import Owner
 from lightune.sweep.space import Space
 
-OWNER, BEAT, ATTEMPTS, REASON, WORDS = "owner", "beat", "attempts", "reason", "overrides"
+OWNER, BEAT, KILLED, REASON, WORDS = "owner", "beat", "killed", "reason", "overrides"
 
 Suggest = Callable[[Trial], None]
 
@@ -47,7 +47,7 @@ class Study:
         space: What trials differ in.
         sampler: Number of a trial → its sampler.
         n_trials: Of all workers and commands together.
-        retries: How often a trial is begun again whose process is gone.
+        retries: How often a trial is begun again whose process was killed.
         extend: Suggests more of a trial, where the space depends on what was drawn.
     """
 
@@ -93,34 +93,39 @@ class Study:
                 claimed = self._again(left)
                 if claimed is not None:
                     return claimed
-            waiting = any(trial.state == TrialState.WAITING for trial in trials)
-            return self._new(len(trials)) if waiting or len(trials) < self.n_trials else None
+            waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+            if waiting or len(trials) < self.n_trials:
+                self.study.sampler = self.sampler(min(waiting, default=len(trials)))
+                return self._taken(self.study.ask(), again=False)
+            return None
 
     def _again(self, left: FrozenTrial) -> Claimed | None:
-        trial, attempts = Trial(self.study, left._trial_id), int(left.user_attrs.get(ATTEMPTS, 0))
-        words = left.user_attrs.get(WORDS)
-        if attempts > self.retries or words is None:
-            self.fail(trial, f"its process was killed or gone {attempts} times")
+        self.study.sampler = self.sampler(left.number)
+        trial, killed = Trial(self.study, left._trial_id), left.user_attrs.get(KILLED, 0)
+        if killed > self.retries:
+            self.fail(trial, f"its process was killed {killed} times")
             return None
-        self._take(trial, words, attempts + 1)
-        return Claimed(trial, words, again=True)
+        begun = WORDS in left.user_attrs
+        if not begun:
+            self._draw_again(left)
+        return self._taken(trial, again=begun)
 
-    def _new(self, number: int) -> Claimed:
-        self.study.sampler = self.sampler(number)
-        trial = self.study.ask()
+    def _draw_again(self, left: FrozenTrial) -> None:
+        """Go on drawing where a worker was killed while he drew: what is there already is drawn, and thrown away."""
+        for key in left.params:
+            self.study.sampler.sample_independent(self.study, left, key, left.distributions[key])
+
+    def _taken(self, trial: Trial, again: bool) -> Claimed:
+        """Let a trial be this worker's; what it has drawn before, whoever asked, it draws again."""
         for key, distribution in self.space.searched.items():
             trial._suggest(key, distribution)
         if self.extend is not None:
             self.extend(trial)
         words = [f"{key}={_word(value)}" for key, value in trial.params.items()]
-        self._take(trial, words, 1)
-        return Claimed(trial, words, again=False)
-
-    def _take(self, trial: Trial, words: Sequence[str], attempts: int) -> None:
-        trial.set_user_attr(WORDS, list(words))
-        trial.set_user_attr(ATTEMPTS, attempts)
+        trial.set_user_attr(WORDS, words)
         self.beat(trial)
         trial.set_user_attr(OWNER, self.me.state())
+        return Claimed(trial, words, again)
 
     def beat(self, trial: Trial) -> None:
         """Say that this worker still runs a trial; those of other machines have no other way to know."""
@@ -138,7 +143,7 @@ class Study:
             Why it failed; None where it did not.
         """
         if result is not None and result.get("pruned"):
-            self.study.tell(trial, state=TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
             return None
         reason = _fault(result, len(self.study.directions)) if result is not None else otherwise
         if reason is not None:
@@ -146,7 +151,7 @@ class Study:
             return reason
         assert result is not None
         try:
-            self.study.tell(trial, result["values"])
+            self.study.tell(trial, result["values"], skip_if_finished=True)
         except RuntimeError as error:  # from a grid that has no point left, once the trial has been told
             if "Study.stop" not in str(error):
                 raise
@@ -154,12 +159,13 @@ class Study:
 
     def let_go(self, trial: Trial) -> None:
         """Give a trial back whose process was killed; it is claimed again, by whoever has a slot free."""
+        trial.set_user_attr(KILLED, trial.user_attrs.get(KILLED, 0) + 1)
         trial.set_user_attr(OWNER, None)
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Let a trial have failed."""
         trial.set_user_attr(REASON, reason)
-        self.study.tell(trial, state=TrialState.FAIL)
+        self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _is_alive(trial: FrozenTrial) -> bool:

@@ -19,7 +19,7 @@ from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
 from lightune.sweep import told
-from lightune.sweep.processes import Command, end, slot_environment, start, warm_up
+from lightune.sweep.processes import Command, end, slot_environment, start, warm_up, was_killed
 from lightune.sweep.results import write_results
 from lightune.sweep.space import Space, space
 from lightune.sweep.storage import claims, opened
@@ -263,9 +263,10 @@ class Sweep:
             if process.is_alive():
                 continue
             process.join()
+            end(process)  # what it has started and left
             del self._running[slot]
             result = told.read(self._result(claimed))
-            if result is None and (process.exitcode or 0) < 0:
+            if result is None and was_killed(process):
                 self.study.let_go(claimed.trial)
                 continue
             reason = self.study.tell(claimed.trial, result, f"its process ended with status {process.exitcode}")
