@@ -82,9 +82,9 @@ def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, fol
             "type hydra/sweeper/pruner=none, or one direction",
         )
     pruner = settings["pruner"]
-    kept: Any = opened(settings["storage"], folder)
     lock = claims(settings["storage"], folder)
-    with lock:  # created by one worker, found by the others
+    with lock:  # tables and study are created by one worker, found by the others
+        kept: Any = opened(settings["storage"], folder)
         study = optuna.create_study(
             storage=kept,
             study_name=settings["study_name"] or folder.name,
@@ -92,7 +92,7 @@ def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, fol
             pruner=pruner,
             load_if_exists=True,
         )
-    _same_configuration(study, searched.fixed)
+        _same_configuration(study, searched.fixed)
     sampler, n_trials = _samplers(settings["sampler"], searched), settings["n_trials"]
     grid = _grid_size(settings["sampler"], searched)
     extend = _extension(settings["custom_search_space"], config)
