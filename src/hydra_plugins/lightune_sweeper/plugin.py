@@ -4,6 +4,7 @@ from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 
@@ -30,4 +31,7 @@ class LightuneSweeper(Sweeper):
         from lightune.sweep.sweep import sweep
 
         assert self.config is not None
-        return sweep(self.settings, self.config, arguments)
+        # Hydra 1.4 leaves them to the plugin. Those of hydra-optuna-sweeper are no partial ones, except for a grid's.
+        sampler = instantiate(self.config.hydra.sweeper.sampler, _partial_=True, _convert_="all")
+        pruner = instantiate(self.config.hydra.sweeper.pruner)
+        return sweep({**self.settings, "sampler": sampler, "pruner": pruner}, self.config, arguments)

@@ -1,7 +1,7 @@
 """From what is typed or written under ``hydra.sweeper.params`` to Optuna's distributions."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from lightune.errors import ConfigError
 
 _LOG = "log"  # the tag of an interval whose logarithm is uniform
+_TYPES: dict[str, Callable[..., BaseDistribution]] = {
+    "float": FloatDistribution,
+    "int": IntDistribution,
+    "categorical": CategoricalDistribution,
+}
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,21 @@ class Space:
         return {key: _values(key, distribution) for key, distribution in self.searched.items()}
 
 
-def space(params: Mapping[str, Any], typed: Iterable[str]) -> Space:
+def space(params: Mapping[str, Any], typed: Iterable[str], described: Mapping[str, Any] | None = None) -> Space:
     """Read a search space; a key that is typed replaces the same one of the configuration.
 
     Args:
         params: Key → what would stand behind its ``=`` on a command line, such as ``tag(log, interval(1e-5, 1e-2))``.
         typed: Overrides.
+        described: Key → its values, as `described_distribution` takes them, where there are no params.
 
     Raises:
         ConfigError: A word cannot be read, or a range is empty.
     """
     overrides = {_key(o): o for o in _parsed([*(f"{key}={value}" for key, value in params.items()), *typed])}
-    searched = {key: distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
+    entries = {} if params or not described else {str(key): entry for key, entry in described.items()}
+    searched = {key: described_distribution(key, entry) for key, entry in entries.items() if key not in overrides}
+    searched |= {key: distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
     fixed = tuple(str(o.input_line) for o in overrides.values() if not o.is_sweep_override())
     return Space(searched, fixed)
 
@@ -90,6 +98,26 @@ def distribution(override: Override) -> BaseDistribution:
     if override.is_range_sweep():
         return _range(override)
     return _choice(override)
+
+
+def described_distribution(key: str, entry: Mapping[str, Any]) -> BaseDistribution:
+    """Return where values come from that are described as Hydra 1.1 had it.
+
+    Args:
+        key: Whose values they are.
+        entry: ``type`` (float, int or categorical) with ``low``, ``high``, ``step`` and ``log``, or with ``choices``.
+
+    Raises:
+        ConfigError: Something is missing or wrong.
+    """
+    given = {name: value for name, value in entry.items() if name != "type" and value is not None}
+    try:
+        return _TYPES[str(entry.get("type"))](**given)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"hydra.sweeper.search_space.{key}: type, low and high, or choices, were expected ({error})",
+            f"write hydra.sweeper.params instead, for instance {key}: interval(0, 1)",
+        ) from error
 
 
 def _choice(override: Override) -> CategoricalDistribution:

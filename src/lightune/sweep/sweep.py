@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from hydra._internal.utils import get_args_parser
-from hydra.utils import get_method
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from optuna.samplers import BaseSampler, GridSampler
 
@@ -51,7 +51,8 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = Path(str(config.hydra.sweep.dir)).expanduser().absolute()
-    study = _study(settings, config, space(settings["params"] or {}, arguments), folder)
+    searched = space(settings["params"] or {}, arguments, settings["search_space"])
+    study = _study(settings, config, searched, folder)
     with study.lock:  # one worker tries them, and no command twice
         for point in settings["enqueue"]:
             study.study.enqueue_trial(plain(point), skip_if_exists=True)
@@ -146,7 +147,7 @@ def _samplers(sampler: Any, searched: Space) -> Callable[[int], BaseSampler]:
 def _extension(name: str | None, config: DictConfig) -> Callable[[Any], None] | None:
     if not name:
         return None
-    function = get_method(name)
+    function = instantiate({"_target_": name.removeprefix("."), "_partial_": True})
     return lambda trial: function(config, trial)
 
 
