@@ -7,9 +7,9 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-for-tests
-EXTRAS := dev,optimizers,sql,wandb,tensorboard
+EXTRAS := dev,optimizers,sql,wandb,tensorboard,samplers
 # What tests need besides. peft imports what quantises wherever it finds it, which costs every run a second.
-TESTS  := quant,slurm
+TESTS  := quant,slurm,postgresql
 ARGS   ?=
 DATA   ?=
 

@@ -87,6 +87,8 @@ def opened(storage: Any, folder: Path) -> BaseStorage:
 
 
 def _unusable(url: str, error: Exception) -> ConfigError:
+    if isinstance(error, ImportError):
+        return ConfigError(f"hydra.sweeper.storage={url}: {error}", "type pip install 'lightune[postgresql]', or [sql]")
     return ConfigError(
         f"hydra.sweeper.storage={url}: it cannot be opened ({str(error).splitlines()[0] if str(error) else error!r})",
         "leave it out for a file in the study's folder, or type postgresql://user@host/database or a path.journal",
