@@ -8,6 +8,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from lightune.errors import ConfigError
 from lightune.sweep.owner import Owner
 from lightune.sweep.space import Space
 from lightune.sweep.storage import claims, opened
@@ -97,3 +98,15 @@ def test_what_another_worker_has_told_already_stays(tmp_path: Path) -> None:
     assert study.tell(claimed.trial, {"values": [1.0]}, "") is None
     assert study.tell(claimed.trial, {"values": [2.0]}, "") is None
     assert study.trials[0].value == 1.0
+
+
+def test_a_function_sees_what_is_fixed_and_may_not_search_it(tmp_path: Path) -> None:
+    study = _study(tmp_path)
+    study.space = Space(SPACE.searched, ["z=3", "~w"])
+    study.extend = lambda trial: trial.set_user_attr("seen", trial.user_attrs["z"])
+    claimed = study.claim()
+    assert claimed is not None
+    assert claimed.trial.user_attrs["seen"] == "3"
+    study.extend = lambda trial: trial._suggest("z", FloatDistribution(0, 1))
+    with pytest.raises(ConfigError, match="z is suggested, and z=3 was typed"):
+        study.claim()

@@ -43,9 +43,9 @@ class Command:
 
 
 def warm_up(modules: Sequence[str]) -> None:
-    """Start the server that all processes are forked from; it imports the modules once."""
+    """Start the server that all processes are forked from; it imports the modules, and what every trial needs, once."""
     if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+        multiprocessing.get_context("forkserver").set_forkserver_preload([__name__, told.__name__, *modules])
         forkserver.ensure_running()
 
 

@@ -10,6 +10,7 @@ from filelock import FileLock
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from lightune.errors import ConfigError
 from lightune.sweep.owner import Owner
 from lightune.sweep.space import Space
 
@@ -120,12 +121,24 @@ class Study:
         for key, distribution in self.space.searched.items():
             trial._suggest(key, distribution)
         if self.extend is not None:
-            self.extend(trial)
+            self._extended(trial, self.extend)
         words = [f"{key}={_word(value)}" for key, value in trial.params.items()]
         trial.set_user_attr(WORDS, words)
         self.beat(trial)
         trial.set_user_attr(OWNER, self.me.state())
         return Claimed(trial, words, again)
+
+    def _extended(self, trial: Trial, extend: Suggest) -> None:
+        """Let a function suggest more; what is fixed it finds among the trial's attributes, and may not search."""
+        fixed = {key: value for key, _, value in (word.partition("=") for word in self.space.fixed)}
+        for key, value in fixed.items():
+            trial.set_user_attr(key, value)
+        extend(trial)
+        if both := sorted(trial.params.keys() & fixed.keys()):
+            raise ConfigError(
+                f"hydra.sweeper.custom_search_space: {both[0]} is suggested, and {both[0]}={fixed[both[0]]} was typed",
+                f"leave {both[0]} out of one of them",
+            )
 
     def beat(self, trial: Trial) -> None:
         """Say that this worker still runs a trial; those of other machines have no other way to know."""
