@@ -141,6 +141,9 @@ COMBINATIONS = {
         ("task=qa does not work on an encoder-decoder", "model=minilm"),
         files={"t5/config.json": json.dumps({"model_type": "t5"})},
     ),
+    "a prompt before several choices": Case(
+        "task=choice peft=prompt_tuning", ("task=choice has several in each", "type peft=lora")
+    ),
     "no such model": Case("model=auto model.path=no/such", ("model.path=no/such: it could not be loaded", "minilm")),
     "no such kind of model": Case("+model.config.model_type=brt", ("model.config.model_type=brt", "'bert'")),
     "no such module": Case("peft.target_modules=[quary]", ("is called 'quary'", "did you mean 'query'?")),

@@ -14,6 +14,7 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
+    LlamaModel,
     T5Config,
     T5ForConditionalGeneration,
     Trainer,
@@ -39,6 +40,10 @@ def llama() -> nn.Module:
     return LlamaForSequenceClassification(LlamaConfig(**TINY | {"num_labels": 3}))
 
 
+def headless_llama() -> nn.Module:
+    return LlamaModel(LlamaConfig(**TINY))
+
+
 def tied_llama() -> nn.Module:
     return LlamaForCausalLM(LlamaConfig(**TINY, tie_word_embeddings=True))
 
@@ -57,7 +62,7 @@ def lora_llama() -> nn.Module:
     return get_peft_model(llama(), LoraConfig(r=2, task_type="SEQ_CLS", target_modules=["q_proj"]))
 
 
-MODELS = [bert, llama, tied_llama, t5, lora_bert, lora_llama]
+MODELS = [bert, llama, headless_llama, tied_llama, t5, lora_bert, lora_llama]
 
 
 def names(groups: list[dict[str, Any]]) -> dict[str, list[str]]:

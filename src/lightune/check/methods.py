@@ -147,6 +147,16 @@ def _head_is_there(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("task", "model", "peft")
+def _choices_take_no_prompt(cfg: DictConfig) -> Iterator[ConfigError]:
+    prompted = OmegaConf.select(cfg.peft, "config.num_virtual_tokens") is not None
+    if prompted and cfg.task.name == "choice" and cfg.model.architecture == "encoder":
+        yield ConfigError(
+            "peft: peft puts a learnt prompt before rows of one text, and task=choice has several in each",
+            "type peft=lora, or a decoder such as model=smollm2",
+        )
+
+
 @reads("peft")
 def _noise_has_a_use(cfg: DictConfig) -> Iterator[ConfigError]:
     noisy = any(_target(node).endswith(".EmbeddingNoise") for node in (cfg.callbacks or {}).values())
@@ -179,6 +189,7 @@ RULES = (
     _method_fits_model,
     _biases_are_there,
     _head_is_there,
+    _choices_take_no_prompt,
     _noise_has_a_use,
     _method_takes_half_precision,
     _loftq_has_a_gpu,

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 # What stands before a layer's number: `encoder.layer.3`, `layers.3`, `h.3`, `block.3`.
-_LAYER = re.compile(r"(.*?\.(?:layers?|h|blocks?))\.(\d+)\.")
+_LAYER = re.compile(r"((?:.*?\.)?(?:layers?|h|blocks?))\.(\d+)\.")
 
 
 def architecture_of(config: PretrainedConfig) -> str:
