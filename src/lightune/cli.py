@@ -114,7 +114,7 @@ def _compose_faster() -> None:
     setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010
 
 
-def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
+def run(verb: str, cfg: DictConfig, room: str = "run") -> Any:
     """Check the composed configuration, and only then import torch and do the work.
 
     Args:
@@ -137,7 +137,7 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> float | None:
             gc.freeze()  # modules stay: each look of the collector at what libraries made takes a third of a second
         return work(cfg)
     except _MENDABLE as error:
-        if _is_multirun():
+        if _is_multirun() or machine.trial():
             raise  # the sweep decides what a failed job means
         fail(explain(error))
     except OSError as error:

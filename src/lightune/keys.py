@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 KEYS = {
     "": frozenset(
         "paths task data model tokenizer quantization peft optimizer scheduler trainer callbacks logger name headline "
-        "run_dir seed resume trust checkpoint split adapter merge combine output check plan".split()
+        "objective run_dir seed resume trust checkpoint split adapter merge combine output check plan".split()
     ),
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(

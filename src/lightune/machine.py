@@ -1,10 +1,12 @@
 """What this machine can do, asked without importing torch."""
 
+import json
 import os
 from functools import cache
 from pathlib import Path
 
 AGAIN = "LIGHTUNE_TRIAL_AGAIN"  # 1 where a sweep begins with a trial once more
+TRIAL = "LIGHTUNE_TRIAL"  # names of the study and the trial that a process was started for, as JSON
 _DEVICES = Path("/dev")
 
 
@@ -45,6 +47,12 @@ def is_started_from_outside() -> bool:
     """Whether torchrun or srun has started this process beside others of the same run."""
     by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_STEP_ID" in os.environ
     return "TORCHELASTIC_RUN_ID" in os.environ or by_slurm
+
+
+def trial() -> dict[str, str]:
+    """Return the names of the ``study`` and the ``trial`` that this process was started for; nothing where for none."""
+    names: dict[str, str] = json.loads(os.environ.get(TRIAL, "{}"))
+    return names
 
 
 def is_begun_again() -> bool:

@@ -20,6 +20,12 @@ from lightune.models.architecture import architecture_of, head_parameters
 from lightune.parallel.layers import check_heads, tensor_plan
 from lightune.tasks.base import Task
 
+# What a run measures besides metrics, and a study may want small.
+_COSTS = (
+    *("params/trainable", "params/total", "tokens/total", "train/loss"),
+    *("time/train_s", "time/val_s", "time/test_s", "time/total_s", "memory/peak_rss_mb", "memory/peak_gpu_mb"),
+)
+
 
 def check_architecture(task: Task, config: PretrainedConfig) -> None:
     """Raise ConfigError where the task has no head for the architecture that a model's configuration tells."""
@@ -78,6 +84,23 @@ def check_monitors(task: Task, watched: Mapping[str, str], headline: Sequence[st
     for metric in headline:
         if metric not in measured:
             raise ConfigError(f"headline={metric}: {task.name} has no such metric", nearest(metric, measured))
+
+
+def check_objectives(task: Task, objectives: Sequence[str]) -> None:
+    """Refuse to optimise what a run does not measure, and what it measures on the test split.
+
+    Args:
+        task: With its labels.
+        objectives: Names of numbers.
+
+    Raises:
+        ConfigError: One of them is none of those that can be optimised.
+    """
+    known = [*(f"val/{metric}" for metric in (*task.measure([]), "loss")), *_COSTS]
+    for name in objectives:
+        if name not in known:
+            why = "is not for choosing by" if name.startswith("test/") else "is no number of a run"
+            raise ConfigError(f"objective={name}: that {why}", nearest(name, known))
 
 
 def check_packing(task: Task, packing: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import lightning
 from lightning import Trainer
@@ -25,15 +25,18 @@ from lightune.report import artefacts, model_folder, overview, pictures, show, w
 from lightune.report.environment import environment
 from lightune.report.quiet import quiet
 
+Objective: TypeAlias = float | list[float] | None
 
-def train(cfg: DictConfig) -> float | None:
+
+def train(cfg: DictConfig) -> Objective:
     """Train, test the best checkpoint, and leave a run folder.
 
     Args:
         cfg: The checked configuration.
 
     Returns:
-        The best checkpoint's value of the task's monitored validation metric; None where no checkpoint was kept.
+        What a study optimises: by default the best checkpoint's value of the task's monitored validation metric; a list
+        where ``objective`` names several numbers; None where one was not measured.
 
     Raises:
         UserError: What was asked for cannot be done.
@@ -66,7 +69,7 @@ def _earlier_attempt(folder: Path) -> Path | None:
     return last if machine.is_begun_again() and last.exists() else None
 
 
-def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: float) -> float | None:
+def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: float) -> Objective:
     """Train and conclude.
 
     Args:
@@ -87,7 +90,7 @@ def _trained(cfg: DictConfig, resume: Path | None, changed: list[str], began: fl
             experiment.module, experiment.data, ckpt_path=str(resume) if resume else None, weights_only=True
         )
         if experiment.given_up:
-            return experiment.module.metrics[f"val/{experiment.task.monitor}"]
+            return None
         return _conclude(cfg, experiment, began)
 
 
@@ -103,7 +106,7 @@ def _others_end_too(trainer: Trainer) -> Iterator[None]:
         raise
 
 
-def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | None:
+def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> Objective:
     """Test the best checkpoint and write what the run found."""
     folder, module = Path(cfg.run_dir), experiment.module
     best: dict[str, Any] = {"metrics": module.metrics} if cfg.trainer.fast_dev_run else _load_best(folder, experiment)
@@ -122,8 +125,11 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> float | 
     module.model = experiment.whole_model()
     if experiment.trainer.is_global_zero:
         (_write_results if not cfg.trainer.fast_dev_run else overview.after_trial)(cfg, experiment, found)
-    value = found.get(f"val/{experiment.task.monitor}")
-    return None if value is None else float(value)
+    names = assemble.objectives(cfg, experiment.task)
+    if any(name not in found for name in names):
+        return None
+    values = [float(found[name]) for name in names]
+    return values if len(values) > 1 else values[0]
 
 
 def _load_best(folder: Path, experiment: Experiment) -> dict[str, Any]:

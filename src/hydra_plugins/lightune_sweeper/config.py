@@ -29,6 +29,12 @@ class SweeperConf:
             or of ``type`` and ``choices``. It does not count where there are ``params``.
         custom_search_space: Name of a function of the configuration and an Optuna trial that suggests more.
         enqueue: Points that are tried first, each a mapping of keys to values.
+        baseline: Whether the first trial has the values that the keys have without a search.
+        seeds: Each trial is a run for each of these seeds, and its value their mean: a number of seeds, or a list.
+        seed_key: Key of the seed.
+        target: A value at which the study ends.
+        patience: How many trials in a row may bring nothing better before the study ends.
+        constraints: Conditions on the numbers of a run's ``metrics.json``, such as ``params/trainable <= 1e6``.
         timeout: Seconds after which no further trial begins.
         retries: How often a trial is started again whose process was killed.
         warm: Modules that are imported once for all trials.
@@ -49,6 +55,12 @@ class SweeperConf:
     search_space: dict[str, Any] | None = None
     custom_search_space: str | None = None
     enqueue: list[Any] = field(default_factory=list)
+    baseline: bool = False
+    seeds: Any = None
+    seed_key: str = "seed"
+    target: float | None = None
+    patience: int | None = None
+    constraints: list[str] = field(default_factory=list)
     timeout: float | None = None
     retries: int = 2
     warm: list[str] = field(default_factory=list)

@@ -11,6 +11,11 @@ from lightune.numbers import is_number
 _CONSOLE = Console(soft_wrap=False, highlight=False)
 
 
+def console() -> Console:
+    """Return what everything is printed on."""
+    return _CONSOLE
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; the first column is text, numbers are set to the right."""
     shown = Table(title=title, title_justify="left", title_style="bold")
@@ -39,6 +44,11 @@ def lines(title: str, entries: Mapping[str, str]) -> None:
 def note(text: str) -> None:
     """Print one line."""
     _CONSOLE.print(text, soft_wrap=True, markup=False)
+
+
+def short(value: Any) -> str:
+    """Return a value of a configuration as a table shows it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

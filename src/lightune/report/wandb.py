@@ -38,7 +38,15 @@ def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> 
     if offline and machine.is_first_process():
         folder = shlex.quote(str(Path(save_dir) / "wandb"))
         show.note(f"W&B: recorded offline. To upload it later: wandb login, then wandb sync {folder}/offline-run-*")
-    return WandbLogger(offline=offline, save_dir=save_dir, **{"id": _earlier_id(Path(save_dir)), **options})
+    return WandbLogger(
+        offline=offline, save_dir=save_dir, **{"id": _earlier_id(Path(save_dir)), **options, **_of_a_study()}
+    )
+
+
+def _of_a_study() -> dict[str, str]:
+    """Return how a trial is called, so that a study is one group; nothing for other runs."""
+    trial = machine.trial()
+    return {"group": trial["study"], "name": trial["trial"], "job_type": "trial"} if trial else {}
 
 
 def _earlier_id(run_dir: Path) -> str | None:

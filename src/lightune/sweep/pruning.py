@@ -10,17 +10,26 @@ from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from lightune.errors import ConfigError
 from lightune.sweep.told import PRUNED, STUDY
 
 
-def callbacks(monitor: str) -> list[Callback]:
+def callbacks(metric: str) -> list[Callback]:
     """Return what reports to the study that this process runs a trial of; nothing outside of one.
 
     Args:
-        monitor: Metric of the validations.
+        metric: That the study optimises.
+
+    Raises:
+        ConfigError: It is known at the end alone, and the study is to give trials up before.
     """
     told = os.environ.get(STUDY)
-    return [Pruning(json.loads(told), f"val/{monitor}")] if told else []
+    if told and not metric.startswith("val/"):
+        raise ConfigError(
+            f"objective={metric}: no validation measures it, and so no trial can be given up by it",
+            "type hydra/sweeper/pruner=none",
+        )
+    return [Pruning(json.loads(told), metric)] if told else []
 
 
 class Pruning(Callback):
@@ -42,7 +51,9 @@ class Pruning(Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         metrics: Any = pl_module.metrics
-        hopeless = trainer.is_global_zero and self._reported(float(metrics[self.metric]), trainer.global_step)
+        # Runs of further seeds are reported behind those before: they are compared with one another at the same place.
+        step = trainer.global_step + self.study["run"] * int(trainer.estimated_stepping_batches)
+        hopeless = trainer.is_global_zero and self._reported(float(metrics[self.metric]), step)
         if trainer.strategy.broadcast(hopeless):
             self.pruned = trainer.should_stop = True
             os.environ[PRUNED] = "1"

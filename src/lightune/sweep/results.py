@@ -77,7 +77,7 @@ def _print(study: optuna.Study, folder: Path, again: bool) -> None:
         (
             f"trial_{trial.number:04d}",
             *(f"{value:.6g}" for value in trial.values),
-            *(_short(trial.params.get(k)) for k in keys),
+            *(show.short(trial.params.get(k)) for k in keys),
         )
         for trial in done[:_SHOWN]
     ]
@@ -89,10 +89,6 @@ def _print(study: optuna.Study, folder: Path, again: bool) -> None:
     show.lines(f"In {folder}/", entries | ({BEST: "the best trial as an experiment"} if again else {}))
     if again:
         show.lines("Next", {"run the best": f"python train.py --config-dir {shlex.quote(str(folder))} experiment=best"})
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _solutions(study: optuna.Study) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import optuna
 from filelock import FileLock
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lightune.errors import ConfigError
@@ -50,6 +52,7 @@ class Study:
         n_trials: Of all workers and commands together.
         retries: How often a trial is begun again whose process was killed.
         extend: Suggests more of a trial, where the space depends on what was drawn.
+        enough: Says why no further trial is worth its time, from the values of those that have ended.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Study:
         n_trials: int,
         retries: int = 2,
         extend: Suggest | None = None,
+        enough: Callable[[Sequence[float | None]], str | None] = lambda values: None,
     ) -> None:
         self.study = study
         self.lock = lock
@@ -69,6 +73,7 @@ class Study:
         self.n_trials = n_trials
         self.retries = retries
         self.extend = extend
+        self._enough = enough
         self.me = Owner.here()
 
     @property
@@ -80,6 +85,18 @@ class Study:
     def failures(self) -> int:
         """Trials that failed."""
         return sum(trial.state == TrialState.FAIL for trial in self.trials)
+
+    @property
+    def maximize(self) -> bool | None:
+        """Whether a larger value is better; None where a trial has several values."""
+        directions = self.study.directions
+        return directions[0] == StudyDirection.MAXIMIZE if len(directions) == 1 else None
+
+    def enough(self) -> str | None:
+        """Return why no further trial is worth its time, None where one is."""
+        ended = [trial for trial in self.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        ended.sort(key=lambda trial: trial.datetime_complete or datetime.max)
+        return self._enough([trial.values[0] if is_good(trial) else None for trial in ended])
 
     def is_over(self) -> bool:
         """Return whether all trials have ended, whoever ran them."""
@@ -158,7 +175,7 @@ class Study:
         if result is not None and result.get("pruned"):
             self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
             return None
-        reason = _fault(result, len(self.study.directions)) if result is not None else otherwise
+        reason = self.fault(result) if result is not None else otherwise
         if reason is not None:
             self.fail(trial, reason)
             return reason
@@ -169,6 +186,15 @@ class Study:
             if "Study.stop" not in str(error):
                 raise
         return None
+
+    def fault(self, result: Mapping[str, Any]) -> str | None:
+        """Return why a result is none, None where it is one."""
+        if "error" in result:
+            return str(result["error"])
+        values, objectives = result["values"], len(self.study.directions)
+        if len(values) != objectives:
+            return f"it returned {len(values)} values, and the study has {objectives} directions"
+        return "it returned no number" if any(value != value for value in values) else None  # NaN is not itself
 
     def let_go(self, trial: Trial) -> None:
         """Give a trial back whose process was killed; it is claimed again, by whoever has a slot free."""
@@ -186,15 +212,11 @@ def _is_alive(trial: FrozenTrial) -> bool:
     return owner is not None and owner.is_alive(trial.user_attrs.get(BEAT))
 
 
+def is_good(trial: FrozenTrial) -> bool:
+    """Return whether a trial has a value that counts: it went to its end, and breaks no constraint."""
+    beyond = trial.system_attrs.get("constraints") or ()  # where Optuna's samplers keep it
+    return trial.state == TrialState.COMPLETE and all(by <= 0 for by in beyond)
+
+
 def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
-
-
-def _fault(result: Mapping[str, Any], objectives: int) -> str | None:
-    """Return why a result is none."""
-    if "error" in result:
-        return str(result["error"])
-    values = result["values"]
-    if len(values) != objectives:
-        return f"it returned {len(values)} values, and the study has {objectives} directions"
-    return "it returned no number" if any(value != value for value in values) else None  # NaN is not itself

@@ -1,37 +1,34 @@
-"""A study from its first trial to its last: trials are started as slots become free, and told when they end."""
+"""A study from its first trial to its last."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra._internal.utils import get_args_parser
 from hydra.utils import instantiate
-from omegaconf import DictConfig
-from optuna.samplers import BaseSampler, GridSampler
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import BaseDistribution
 
-from lightune import machine
 from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
-from lightune.sweep import told
-from lightune.sweep.processes import Command, end, slot_environment, start, warm_up, was_killed
+from lightune.sweep.commands import commands
+from lightune.sweep.constraints import Constraint, constraint, violations
+from lightune.sweep.engine import Engine, Plan
+from lightune.sweep.live import Display
+from lightune.sweep.processes import warm_up
 from lightune.sweep.results import write_results
+from lightune.sweep.samplers import grid_size, samplers
 from lightune.sweep.space import Space, space
+from lightune.sweep.stopping import enough
 from lightune.sweep.storage import claims, opened
-from lightune.sweep.study import Claimed, Study
+from lightune.sweep.study import Study
 
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 _FIXED = "fixed"  # attribute of a study: the overrides that all its trials have
-_POLL = 0.05  # seconds
-_BEATS = 30.0  # seconds between two
-# Keys of Hydra's that are the sweep's own, and mean nothing to a trial.
-_SWEEPS = ("hydra.sweep", "hydra/sweep", "hydra.launcher", "hydra/launcher", "hydra.mode")
-_TOLD = "+hydra.callbacks.lightune_trial._target_=lightune.sweep.told.Told"
 
 
 def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[str]) -> Any:
@@ -51,19 +48,27 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = Path(str(config.hydra.sweep.dir)).expanduser().absolute()
+    constraints = [constraint(text) for text in settings["constraints"]]
     searched = space(settings["params"] or {}, arguments, settings["search_space"])
-    study = _study(settings, config, searched, folder)
+    study = _study(settings, config, searched, folder, constraints)
     with study.lock:  # one worker tries them, and no command twice
-        for point in settings["enqueue"]:
-            study.study.enqueue_trial(plain(point), skip_if_exists=True)
+        for point in _points(settings, config, study.space):
+            study.study.enqueue_trial(point, skip_if_exists=True)
     warm_up(settings["warm"])
-    pruner = plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None
+    engine = Engine(study, _plan(settings, config, study, folder, constraints), Display(study, settings["n_jobs"]))
+    write = partial(write_results, study.study, folder, study.space.fixed, set(config.hydra.runtime.choices))
     try:
-        Sweep(study, folder, _commands(config, study.space.fixed, folder), settings, pruner).run()
+        engine.run()
     except KeyboardInterrupt:
+        write()
         show.note("\nStopped. The same command goes on with the study.")
         sys.exit(130)
-    write_results(study.study, folder, study.space.fixed, set(config.hydra.runtime.choices))
+    except TrainingError:
+        write()
+        raise
+    write()
+    if (reason := study.enough()) is not None:
+        show.note(f"The study has ended early: {reason}.")
     values = [trial.values for trial in study.study.best_trials]
     return values[0][0] if values and len(values[0]) == 1 else values
 
@@ -73,16 +78,61 @@ def prunes(pruner: Any) -> bool:
     return pruner is not None and not isinstance(pruner, optuna.pruners.NopPruner)
 
 
-def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, folder: Path) -> Study:
+def _plan(
+    settings: Mapping[str, Any], config: DictConfig, study: Study, folder: Path, constraints: Sequence[Constraint]
+) -> Plan:
+    return Plan(
+        folder,
+        commands(config, study.space.fixed),
+        slots=settings["n_jobs"],
+        repeats=_repeats(settings["seeds"], settings["seed_key"], config),
+        storage=settings["storage"],
+        pruner=plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None,
+        constraints=constraints,
+        until=time.monotonic() + settings["timeout"] if settings["timeout"] else float("inf"),
+        max_failure_rate=settings["max_failure_rate"],
+    )
+
+
+def _repeats(seeds: Any, key: str, config: DictConfig) -> list[str]:
+    """Return the overrides of a trial's runs: of as many seeds as a number says, or those of a list."""
+    if seeds is None:
+        return []
+    first = OmegaConf.select(config, key, default=0)
+    found = range(first, first + seeds) if isinstance(seeds, int) else seeds
+    return [f"{key}={seed}" for seed in found]
+
+
+def _points(settings: Mapping[str, Any], config: DictConfig, searched: Space) -> list[dict[str, Any]]:
+    """Return the points that are tried first: what the configuration says itself, and those that are named."""
+    named = [plain(point) for point in settings["enqueue"]]
+    baseline = {
+        key: value
+        for key, found in searched.searched.items()
+        if (value := _as_configured(key.lstrip("+"), found, config)) is not None
+    }
+    return [baseline, *named] if settings["baseline"] and baseline else named
+
+
+def _as_configured(key: str, found: BaseDistribution, config: DictConfig) -> Any:
+    """Return the value that a key has without a search, None where that is none of those searched."""
+    value = config.hydra.runtime.choices.get(key, OmegaConf.select(config, key))
+    if isinstance(found, optuna.distributions.CategoricalDistribution):
+        return next((choice for choice in found.choices if str(choice) == str(value)), None)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if found._contains(found.to_internal_repr(value)) else None
+
+
+def _study(
+    settings: Mapping[str, Any], config: DictConfig, searched: Space, folder: Path, constraints: Sequence[Constraint]
+) -> Study:
     directions = settings["direction"]
     directions = [directions] if isinstance(directions, str) or not hasattr(directions, "__iter__") else directions
     directions = [_DIRECTIONS.get(name := str(getattr(d, "name", d)), name) for d in directions]
-    if len(directions) > 1 and prunes(settings["pruner"]):
-        raise ConfigError(
-            "hydra/sweeper/pruner: a trial with several objectives cannot be given up for one of them",
-            "type hydra/sweeper/pruner=none, or one direction",
-        )
-    pruner = settings["pruner"]
+    _refuse_for_several(settings, len(directions))
+    sampler = samplers(settings["sampler"], searched, partial(violations, constraints) if constraints else None)
+    grid = grid_size(settings["sampler"], searched)
     lock = claims(settings["storage"], folder)
     with lock:  # tables and study are created by one worker, found by the others
         kept: Any = opened(settings["storage"], folder)
@@ -90,15 +140,42 @@ def _study(settings: Mapping[str, Any], config: DictConfig, searched: Space, fol
             storage=kept,
             study_name=settings["study_name"] or folder.name,
             directions=directions,
-            pruner=pruner,
+            pruner=settings["pruner"],
             load_if_exists=True,
         )
         _same_configuration(study, searched.fixed)
-    sampler, n_trials = _samplers(settings["sampler"], searched), settings["n_trials"]
-    grid = _grid_size(settings["sampler"], searched)
-    extend = _extension(settings["custom_search_space"], config)
-    trials = n_trials if grid is None else min(n_trials, grid)
-    return Study(study, lock, searched, sampler, trials, settings["retries"], extend)
+    return Study(
+        study,
+        lock,
+        searched,
+        sampler,
+        settings["n_trials"] if grid is None else min(settings["n_trials"], grid),
+        settings["retries"],
+        _extension(settings["custom_search_space"], config),
+        _stop(settings, directions),
+    )
+
+
+def _refuse_for_several(settings: Mapping[str, Any], objectives: int) -> None:
+    """Refuse what means nothing where a trial has several values."""
+    if objectives == 1:
+        return
+    if prunes(settings["pruner"]):
+        raise ConfigError(
+            "hydra/sweeper/pruner: a trial with several objectives cannot be given up for one of them",
+            "type hydra/sweeper/pruner=none, or one direction",
+        )
+    for key in ("target", "patience"):
+        if settings[key] is not None:
+            raise ConfigError(
+                f"hydra.sweeper.{key}: of several objectives none is the one to watch",
+                f"leave it out: hydra.sweeper.{key}=null",
+            )
+
+
+def _stop(settings: Mapping[str, Any], directions: Sequence[str]) -> Callable[[Sequence[float | None]], str | None]:
+    maximize, target, patience = directions[0] == "maximize", settings["target"], settings["patience"]
+    return partial(enough, maximize=maximize, target=target, patience=patience)
 
 
 def _same_configuration(study: optuna.Study, fixed: Sequence[str]) -> None:
@@ -114,179 +191,8 @@ def _same_configuration(study: optuna.Study, fixed: Sequence[str]) -> None:
         )
 
 
-def _is_grid(sampler: Any) -> bool:
-    return getattr(sampler, "func", None) is GridSampler
-
-
-def _grid_size(sampler: Any, searched: Space) -> int | None:
-    """Return how many points a grid has."""
-    if not _is_grid(sampler):
-        return None
-    size = 1
-    for values in searched.grid().values():
-        size *= len(values)
-    return size
-
-
-def _samplers(sampler: Any, searched: Space) -> Callable[[int], BaseSampler]:
-    """Return what makes the sampler of a trial: its draws depend on the seed and the trial's number alone."""
-    made = sampler.func
-    given = dict(sampler.keywords)
-    seed = given.pop("seed", None)
-    arguments = (searched.grid(),) if _is_grid(sampler) else ()
-
-    def sampler_of(number: int) -> BaseSampler:
-        # A grid goes through its points in an order that the seed decides, the same for all trials.
-        own = None if seed is None else seed if _is_grid(sampler) else (seed * 1_000_003 + number) % 2**32
-        found: BaseSampler = made(*arguments, seed=own, **given)
-        return found
-
-    return sampler_of
-
-
 def _extension(name: str | None, config: DictConfig) -> Callable[[Any], None] | None:
     if not name:
         return None
     function = instantiate({"_target_": name.removeprefix("."), "_partial_": True})
     return lambda trial: function(config, trial)
-
-
-def _commands(config: DictConfig, fixed: Sequence[str], folder: Path) -> Callable[[Claimed], list[str]]:
-    """Return what makes the command line of a trial: what was typed, with its own values."""
-    own = [str(word) for word in config.hydra.overrides.hydra if not str(word).lstrip("+~").startswith(_SWEEPS)]
-    key = "run_dir" if "run_dir" in config else "hydra.run.dir"
-
-    def command(claimed: Claimed) -> list[str]:
-        place = f"{key}={folder / claimed.name}"
-        return [*_flags(), *fixed, *own, *claimed.words, place, _TOLD]
-
-    return command
-
-
-def _flags() -> list[str]:
-    """Return the flags of this command that say where the configuration lies."""
-    arguments, _ = get_args_parser().parse_known_args(sys.argv[1:])
-    flags = {"--config-name": arguments.config_name, "--config-path": arguments.config_path}
-    flags["--config-dir"] = arguments.config_dir
-    return [word for flag, value in flags.items() if value for word in (flag, value)]
-
-
-class Sweep:
-    """Keeps as many trials running as there are slots.
-
-    Args:
-        study: Where they come from.
-        folder: Where each has a folder and a log.
-        command: Trial → the words of its command line.
-        settings: Of the sweeper.
-        pruner: The pruner's configuration, as plain data; None where no trial is given up.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        command: Callable[[Claimed], list[str]],
-        settings: Mapping[str, Any],
-        pruner: Any = None,
-    ) -> None:
-        self.study = study
-        self.folder = folder
-        self.command = command
-        self.slots = settings["n_jobs"]
-        self.storage = settings["storage"]
-        self.pruner = pruner
-        self.failures_allowed = settings["max_failure_rate"] * study.n_trials
-        self.until = time.monotonic() + settings["timeout"] if settings["timeout"] else float("inf")
-        self._running: dict[int, tuple[Claimed, BaseProcess]] = {}  # by slot
-        self._beaten = 0.0
-
-    def run(self) -> None:
-        """Run trials until none is left, and none of them runs any longer.
-
-        Raises:
-            TrainingError: More of them failed than may.
-        """
-        with self._nothing_left_behind():
-            while not self._is_done():
-                self._collect()
-                self._fill()
-                self._beat()
-                time.sleep(_POLL)
-        if self._too_many_failed():
-            raise TrainingError(
-                f"{self.study.failures} of {len(self.study.trials)} trials failed: {self._last_failure()}",
-                f"see {self.folder}/trial_*.log; hydra.sweeper.max_failure_rate=0.5 goes on in spite of failures",
-            )
-
-    def _is_done(self) -> bool:
-        if self._running:
-            return False
-        return self._too_many_failed() or time.monotonic() > self.until or self.study.is_over()
-
-    def _too_many_failed(self) -> bool:
-        return self.study.failures > self.failures_allowed
-
-    def _last_failure(self) -> str:
-        reasons = [str(trial.user_attrs["reason"]) for trial in self.study.trials if "reason" in trial.user_attrs]
-        return reasons[-1] if reasons else "they say nothing"
-
-    def _fill(self) -> None:
-        free = [slot for slot in range(self.slots) if slot not in self._running]
-        for slot in free:
-            if self._too_many_failed() or time.monotonic() > self.until:
-                return
-            claimed = self.study.claim()
-            if claimed is None:
-                return
-            self._result(claimed).unlink(missing_ok=True)
-            command = Command(
-                Path(sys.argv[0]).absolute(),
-                self.command(claimed),
-                {**slot_environment(slot, self.slots), **self._environment(claimed)},
-                self.folder / f"{claimed.name}.log",
-                Path.cwd(),
-            )
-            self._running[slot] = (claimed, start(command))
-
-    def _environment(self, claimed: Claimed) -> dict[str, str]:
-        own = {told.RESULT: str(self._result(claimed)), machine.AGAIN: str(int(claimed.again))}
-        if self.pruner is None:
-            return own
-        name = self.study.study.study_name
-        return own | told.described(self.storage, self.folder, name, claimed.trial.number, self.pruner)
-
-    def _result(self, claimed: Claimed) -> Path:
-        return self.folder / f".{claimed.name}.json"
-
-    def _collect(self) -> None:
-        for slot, (claimed, process) in list(self._running.items()):
-            if process.is_alive():
-                continue
-            process.join()
-            end(process)  # what it has started and left
-            del self._running[slot]
-            result = told.read(self._result(claimed))
-            if result is None and was_killed(process):
-                self.study.let_go(claimed.trial)
-                continue
-            reason = self.study.tell(claimed.trial, result, f"its process ended with status {process.exitcode}")
-            self._result(claimed).unlink(missing_ok=True)
-            shown = reason or ", ".join(f"{value:.6g}" for value in (result or {}).get("values", ())) or "given up"
-            show.note(f"{claimed.name}  {' '.join(claimed.words)}  → {shown}")
-
-    def _beat(self) -> None:
-        if time.monotonic() - self._beaten < _BEATS:
-            return
-        self._beaten = time.monotonic()
-        for claimed, _ in self._running.values():
-            self.study.beat(claimed.trial)
-
-    @contextmanager
-    def _nothing_left_behind(self) -> Iterator[None]:
-        """End all trials where this process is ended: the next command begins them again."""
-        try:
-            yield
-        finally:
-            for _, process in self._running.values():
-                end(process)
