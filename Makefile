@@ -7,14 +7,17 @@ PY     := $(VENV)/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-for-tests
+SHOWN  := $(VENV)/.installed-for-dashboard
 EXTRAS := dev,optimizers,sql,wandb,tensorboard,samplers
 # What tests need besides. peft imports what quantises wherever it finds it, which costs every run a second.
-TESTS  := quant,slurm,postgresql
+TESTS  := quant,slurm,postgresql,dashboard
 ARGS   ?=
 DATA   ?=
+STUDY  ?=
+STORAGE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test coverage lint doctor bench clean lock
+.PHONY: help install train test coverage lint doctor dashboard bench clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these targets
@@ -56,6 +59,13 @@ lint: $(STAMP) ## Check style, formatting and types: ruff, mypy
 
 doctor: $(STAMP) ## Say which combinations of task, model, method, precision, strategy and trainer cannot be, and why
 	@$(PY) -m lightune.doctor $(ARGS)
+
+$(SHOWN): $(STAMP)
+	@$(PIP) install --constraint requirements.lock --editable '.[dashboard]'
+	@touch $@
+
+dashboard: $(SHOWN) ## Show a study in a browser: STUDY=runs/x, or STORAGE=sqlite:///a.db; ARGS="--port 8080"
+	@$(PY) -m lightune.sweep.dashboard $(STUDY) $(if $(STORAGE),--storage '$(STORAGE)') $(ARGS)
 
 # The other files of bench/ are imported or started by these.
 bench: $(STAMP) ## Run the side-by-side measurements of bench/, each prints one table; DATA=folder holds the data sets

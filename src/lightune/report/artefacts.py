@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lightune.tasks.base import Prediction
+if TYPE_CHECKING:  # torch, which reports of studies need not wait for
+    from lightune.tasks.base import Prediction
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def write_yaml(path: Path, content: Any) -> None:
     write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+def write_predictions(path: Path, predictions: "Iterable[Prediction]") -> None:
     """Write one JSON line for each example."""
     write_text(path, "".join(json.dumps(p.row(), ensure_ascii=False) + "\n" for p in predictions))
 

@@ -3,20 +3,26 @@
 import csv
 import shlex
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from lightune.report import show
-from lightune.sweep.study import REASON, WORDS
+from lightune.sweep.pictures import write_picture
+from lightune.sweep.report import write_report
+from lightune.sweep.shown import as_text, folder_of, names, shown
+from lightune.sweep.study import REASON, WORDS, is_good
 
 RESULTS, TRIALS, BEST = "optimization_results.yaml", "trials.csv", "experiment/best.yaml"
+REPORT, PICTURE = "report.html", "study.png"
 _NOT_OF_A_RUN = ("hparams_search", "run_dir")
 _SHOWN = 10  # trials
 
@@ -31,14 +37,34 @@ def write_results(study: optuna.Study, folder: Path, fixed: Sequence[str], group
         groups: Names of the config groups.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(_solutions(study)), folder / RESULTS)
-    _write_trials(study, folder / TRIALS)
-    best = study.best_trials if any(trial.state == TrialState.COMPLETE for trial in study.trials) else []
-    if best:
-        path = folder / BEST
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(as_experiment([*fixed, *best[0].user_attrs.get(WORDS, ())], groups), encoding="utf-8")
-    _print(study, folder, again=bool(best) and "experiment" in groups)
+    best = study.best_trials if any(map(is_good, study.trials)) else []
+    command = f"python train.py --config-dir {shlex.quote(str(folder))} experiment=best"
+    again = command if best and "experiment" in groups else ""
+    with FileLock(folder / ".results.lock"):  # workers of one study end at the same time
+        OmegaConf.save(OmegaConf.create(_solutions(study)), folder / RESULTS)
+        _write_trials(study, folder / TRIALS)
+        if best:
+            _write_best(best[0], folder / BEST, fixed, groups)
+        with _in_spite_of_failures():
+            seen = shown(study)
+            write_report(folder / REPORT, seen, fixed, again)
+            if best:
+                write_picture(folder / PICTURE, seen)
+    _print(study, folder, again)
+
+
+def _write_best(trial: FrozenTrial, path: Path, fixed: Sequence[str], groups: Collection[str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(as_experiment([*fixed, *trial.user_attrs.get(WORDS, ())], groups), encoding="utf-8")
+
+
+@contextmanager
+def _in_spite_of_failures() -> Iterator[None]:
+    """Let no library that draws end a sweep whose results are written."""
+    try:
+        yield
+    except Exception as error:  # of any of them
+        show.note(f"No picture of the study: {type(error).__name__}: {error}")
 
 
 def as_experiment(words: Sequence[str], groups: Collection[str]) -> str:
@@ -68,33 +94,33 @@ def _read(value: str) -> Any:
     return OverridesParser.create().parse_override(f"key={value}").value()
 
 
-def _print(study: optuna.Study, folder: Path, again: bool) -> None:
+def _print(study: optuna.Study, folder: Path, again: str) -> None:
     done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     keys = list(dict.fromkeys(key for trial in done for key in trial.params))
     if len(study.directions) == 1:
         done.sort(key=lambda trial: trial.value or 0.0, reverse=study.direction == StudyDirection.MAXIMIZE)
     rows = [
         (
-            f"trial_{trial.number:04d}",
+            folder_of(trial),
             *(f"{value:.6g}" for value in trial.values),
-            *(show.short(trial.params.get(k)) for k in keys),
+            *(as_text(trial.params[k]) if k in trial.params else "" for k in keys),
         )
         for trial in done[:_SHOWN]
     ]
-    names = ["value"] if len(study.directions) == 1 else [f"value {n}" for n in range(len(study.directions))]
     counts = Counter(trial.state.name.lower() for trial in study.trials)
     title = f"{study.study_name}: {', '.join(f'{count} {state}' for state, count in counts.items())}"
-    show.table(title, ["trial", *names, *keys], rows)
-    entries = {TRIALS: "every trial", RESULTS: "the best values"}
-    show.lines(f"In {folder}/", entries | ({BEST: "the best trial as an experiment"} if again else {}))
+    show.table(title, ["trial", *names(study), *keys], rows)
+    entries = {REPORT: "all that can be seen of it, for a browser", PICTURE: "the same at a glance"}
+    entries |= {TRIALS: "every trial", RESULTS: "the best values"}
+    entries |= {BEST: "the best trial as an experiment"} if again else {}
+    show.lines(f"In {folder}/", {name: what for name, what in entries.items() if (folder / name).is_file()})
     if again:
-        show.lines("Next", {"run the best": f"python train.py --config-dir {shlex.quote(str(folder))} experiment=best"})
+        show.lines("Next", {"run the best": again})
 
 
 def _solutions(study: optuna.Study) -> dict[str, Any]:
     """Return the best values, as hydra-optuna-sweeper writes them."""
-    done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
-    if not done:
+    if not any(map(is_good, study.trials)):
         return {"name": "optuna", "best_params": None, "best_value": None}
     if len(study.directions) == 1:
         return {"name": "optuna", "best_params": study.best_params, "best_value": study.best_value}
@@ -117,7 +143,7 @@ def _row(trial: FrozenTrial, objectives: int, keys: list[str]) -> list[Any]:
     values = trial.values or [""] * objectives
     seconds = f"{trial.duration.total_seconds():.1f}" if trial.duration else ""
     return [
-        f"trial_{trial.number:04d}",
+        folder_of(trial),
         trial.state.name.lower(),
         *values,
         *(trial.params.get(key, "") for key in keys),
