@@ -23,6 +23,7 @@ _WIDEST = 22  # characters of an axis's name in one line
 _LONGEST = 14  # characters of a value beside an axis
 _KEYS = 10  # parameters of one section
 _PAIRED = 3  # parameters of which every two have a contour
+_SHADE = "#e6ebf0"
 _LINES = 250  # trials with a line or a row and a column of their own
 
 Draw = Callable[[Shown], list[Drawing]]
@@ -156,7 +157,7 @@ def _parallel(objective: Objective) -> Drawing:
     keys = sorted(objective.keys[:_KEYS])  # Optuna's order
     view = kept(objective.study, [0], spread(objective.done, _LINES))
     figure = visualization.plot_parallel_coordinate(view, keys, target_name=objective.name)
-    figure.update_layout(plot_bgcolor=None)
+    figure.update_layout(plot_bgcolor=_SHADE)  # on white the worst would not be seen
     figure.update_traces(marker_showscale=False, selector={"mode": "markers"})  # the first axis is one
     figure.for_each_annotation(lambda tick: tick.update(text=_cut(tick.text), font_color=None))
     figure.update_xaxes(ticktext=[wrapped(name) for name in (objective.name, *keys)])

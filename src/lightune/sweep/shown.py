@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna import importance  # which imports itself, and scikit-learn, where it is used
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from lightune.report import show
@@ -135,7 +135,7 @@ def _importances(study: optuna.Study) -> dict[str, float]:
     varied = [key for key in keys if len({trial.params[key] for trial in trials if key in trial.params}) > 1]
     if len(trials) < FEW:
         return dict.fromkeys(varied, 0.0)
-    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    found = importance.get_param_importances(study, evaluator=importance.PedAnovaImportanceEvaluator())
     return dict(sorted(((key, found.get(key, 0.0)) for key in varied), key=lambda pair: -pair[1]))
 
 
