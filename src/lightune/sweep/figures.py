@@ -59,7 +59,10 @@ def _need(fulfilled: object, reason: str) -> None:
 
 
 def _need_values(seen: Shown, trials: int = 2, keys: int = 0) -> None:
-    _need(len(seen.objectives[0].done) >= trials, f"fewer than {trials} trials were completed")
+    _need(
+        len(seen.objectives[0].done) >= trials,
+        f"fewer than {trials} trials were completed" if trials > 1 else "no trial was completed",
+    )
     varied = min(len(each.keys) for each in seen.objectives)
     _need(varied >= keys, f"completed trials differ in fewer than {keys} parameters")
 
