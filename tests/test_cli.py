@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from lightune import cli
 from lightune.checkpoint import CARD, AtomicCheckpointIO
 from lightune.errors import CheckpointError, ConfigError
+from lightune.objective import metric_mode
 from tests.command import ROOT, SMALL_RUN, run
 
 EARLIER = ["task=classification", "peft=lora", "optimizer.lr=1e-3", "+data.options.delimiter=';'", "~callbacks.last"]
@@ -51,7 +52,7 @@ def values(arguments: list[str]) -> dict[str, Any]:
     ],
 )
 def test_a_loss_is_to_fall_and_a_score_to_rise(monitor: str, mode: str) -> None:
-    assert cli.metric_mode(monitor) == mode
+    assert metric_mode(monitor) == mode
 
 
 @pytest.mark.parametrize("arguments", [[], ["task=ner", "seed=3"], ["-m", "seed=1,2"], ["resume=null", "task=qa"]])

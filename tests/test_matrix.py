@@ -17,8 +17,8 @@ import lightune.run
 from lightune import assemble, checkpoint_card
 from lightune.assemble import Experiment
 from lightune.checkpoint import digest, load_weights
-from lightune.cli import metric_mode
 from lightune.instantiate import as_config
+from lightune.objective import metric_mode
 from tests import running
 from tests.matrix import ROWS, Row
 
@@ -77,7 +77,7 @@ def _train(row: Row, folder: Path) -> None:
     """Train a row, and note what the command returned."""
     train = lightune.run.train
 
-    def noted(cfg: Any) -> float | None:
+    def noted(cfg: Any) -> Any:
         value = train(cfg)
         (folder / "value.json").write_text(json.dumps(value), encoding="utf-8")
         return value

@@ -32,6 +32,7 @@ from lightune.keys import RATES
 from lightune.models import Backbone
 from lightune.models.vocabulary import TokenizerTraining, restored, texts_of
 from lightune.module import FineTuner
+from lightune.objective import objectives
 from lightune.report.history import HistoryLogger
 from lightune.sweep import pruning
 from lightune.tasks.base import Task
@@ -111,7 +112,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     task = task.with_backbone(config, tokenizer)
     preflight.check_fit(task, backbone, adaptation, config)
     preflight.check_monitors(task, _watched(cfg), cfg.get("headline") or ())
-    objective = objectives(cfg, task)
+    objective = objectives(cfg.get("objective"), task.monitor)
     preflight.check_objectives(task, objective)
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
@@ -168,12 +169,6 @@ def _completed(card: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """Put what the task took from the training rows into the card's configuration: an evaluation has no such rows."""
     kept = {name: list(value) for name in task.kept if (value := getattr(task, name, None))}
     return {**card, "config": {**card["config"], "task": {**card["config"]["task"], **kept}}}
-
-
-def objectives(cfg: DictConfig, task: Task) -> list[str]:
-    """Return the names of the numbers by which a study compares runs."""
-    chosen = cfg.get("objective") or f"val/{task.monitor}"
-    return [chosen] if isinstance(chosen, str) else [str(name) for name in chosen]
 
 
 def _watched(cfg: DictConfig) -> dict[str, str]:

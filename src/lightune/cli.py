@@ -27,11 +27,11 @@ from lightune import checkpoint_card, machine, overrides
 from lightune.check import check
 from lightune.continuation import earlier_overrides, refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
+from lightune.objective import metric_mode, objectives
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SMALL_IS_GOOD = frozenset(("loss", "perplexity", "bits", "ter", "mse", "mae", "ece"))  # as a word of a metric's name
 _COMPUTED_IN = {"bf16": "bfloat16", "16": "float16", "64": "float64", "transformer": "bfloat16"}  # else float32
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
 
@@ -88,14 +88,11 @@ def _options_named(group: Path, option: str) -> list[str]:
 def register_resolvers() -> None:
     """Let configuration files say ``${mode:f1}`` (min or max) and ``${times:10,${peft.lr}}`` and the like."""
     OmegaConf.register_new_resolver("mode", metric_mode, replace=True)
+    OmegaConf.register_new_resolver("objectives", objectives, replace=True)
+    OmegaConf.register_new_resolver("modes", lambda metrics: [*map(metric_mode, metrics)], replace=True)
     OmegaConf.register_new_resolver("times", lambda factor, number: factor * number, replace=True)
     OmegaConf.register_new_resolver("slots", lambda: max(machine.gpu_count(), 1), replace=True)
     OmegaConf.register_new_resolver("computed_in", computing_dtype, replace=True)
-
-
-def metric_mode(monitor: str) -> str:
-    """Return ``min`` for a loss, an error or a perplexity, ``max`` for every other metric."""
-    return "min" if _SMALL_IS_GOOD & set(re.findall(r"[a-z0-9]+", monitor)) else "max"
 
 
 def computing_dtype(precision: str | int) -> str:

@@ -21,6 +21,7 @@ from lightune.commanded import choices, typed
 from lightune.continuation import continued
 from lightune.errors import ConfigError
 from lightune.instantiate import plain
+from lightune.objective import objectives
 from lightune.report import artefacts, model_folder, overview, pictures, show, wandb
 from lightune.report.environment import environment
 from lightune.report.quiet import quiet
@@ -125,7 +126,7 @@ def _conclude(cfg: DictConfig, experiment: Experiment, began: float) -> Objectiv
     module.model = experiment.whole_model()
     if experiment.trainer.is_global_zero:
         (_write_results if not cfg.trainer.fast_dev_run else overview.after_trial)(cfg, experiment, found)
-    names = assemble.objectives(cfg, experiment.task)
+    names = objectives(cfg.get("objective"), experiment.task.monitor)
     if any(name not in found for name in names):
         return None
     values = [float(found[name]) for name in names]

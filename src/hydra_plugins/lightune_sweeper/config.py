@@ -19,6 +19,7 @@ class SweeperConf:
         sampler: An Optuna sampler, instantiated once for each trial with a seed of its own.
         pruner: An Optuna pruner.
         direction: ``minimize``, ``maximize``, or a list of them, one for each value that a trial returns.
+        metrics: Names of the values that a trial returns; None: they have none.
         storage: Where the study is kept; None: a journal file in its folder.
         study_name: Name of the study; None: the name of its folder.
         n_trials: Of the study as a whole, those of earlier commands included.
@@ -46,6 +47,7 @@ class SweeperConf:
     sampler: Any = MISSING
     pruner: Any = MISSING
     direction: Any = "minimize"
+    metrics: Any = None
     storage: Any = None
     study_name: str | None = None
     n_trials: int = 20

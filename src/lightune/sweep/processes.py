@@ -1,5 +1,6 @@
 """Trials as processes: each begins with what they all import, and has a log, a session and devices of its own."""
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -100,7 +101,11 @@ def _run(command: Command) -> None:
     sys.argv = [str(command.script), *command.arguments]
     sys.path.insert(0, str(command.script.parent))
     _use_threads()
-    runpy.run_path(str(command.script), run_name="__main__")
+    try:
+        runpy.run_path(str(command.script), run_name="__main__")
+    finally:  # as an interpreter ends; multiprocessing would first wait for workers that these dismiss
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
 
 
 def _end_with_sweeper() -> None:

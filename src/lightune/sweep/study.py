@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from lightune import overrides
 from lightune.errors import ConfigError
 from lightune.sweep.owner import Owner
 from lightune.sweep.space import Space
@@ -139,7 +140,7 @@ class Study:
             trial._suggest(key, distribution)
         if self.extend is not None:
             self._extended(trial, self.extend)
-        words = [f"{key}={_word(value)}" for key, value in trial.params.items()]
+        words = [_override(key, value) for key, value in trial.params.items()]
         trial.set_user_attr(WORDS, words)
         self.beat(trial)
         trial.set_user_attr(OWNER, self.me.state())
@@ -218,5 +219,7 @@ def is_good(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.COMPLETE and all(by <= 0 for by in beyond)
 
 
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+def _override(key: str, value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    # Hydra's grammar does not take every text as it stands, such as an interpolation in an interpolation.
+    return f"{key}={text if overrides.parsed(f'{key}={text}') else overrides.quoted(text)}"

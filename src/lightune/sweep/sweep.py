@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -47,9 +48,12 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
         TrainingError: More trials failed than may.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     folder = Path(str(config.hydra.sweep.dir)).expanduser().absolute()
     constraints = [constraint(text) for text in settings["constraints"]]
-    searched = space(settings["params"] or {}, arguments, settings["search_space"])
+    # From the whole configuration, in which ${peft.lr} means what it says, and \${peft.lr} is left to each trial.
+    params = plain(config.hydra.sweeper.get("params")) or {}
+    searched = space(params, arguments, settings["search_space"])
     study = _study(settings, config, searched, folder, constraints)
     with study.lock:  # one worker tries them, and no command twice
         for point in _points(settings, config, study.space):
@@ -144,6 +148,8 @@ def _study(
             load_if_exists=True,
         )
         _same_configuration(study, searched.fixed)
+        if settings["metrics"] and study.metric_names is None:
+            study.set_metric_names(list(settings["metrics"]))
     return Study(
         study,
         lock,
