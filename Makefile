@@ -17,7 +17,7 @@ STUDY  ?=
 STORAGE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test coverage lint doctor dashboard bench clean lock
+.PHONY: help install train sweep test coverage lint doctor dashboard bench clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these targets
@@ -39,6 +39,9 @@ $(TESTED): $(STAMP)
 
 train: $(STAMP) ## Run the main job: python train.py $(ARGS)
 	@$(PY) train.py $(ARGS)
+
+sweep: $(STAMP) ## Look for hyper-parameters of the main job: a study of eight short trials, in some minutes
+	@$(PY) train.py -m hparams_search=quick $(ARGS)
 
 # Two workers, one thread each: libraries that spin up a pool per worker would fight over the cores.
 test: $(TESTED) ## Run the test-suite; ARGS="tests/data" runs a part

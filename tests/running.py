@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -145,3 +146,32 @@ def metrics(run_dir: Path, prefix: str = "") -> dict[str, Any]:
 def predictions(run_dir: Path) -> list[dict[str, Any]]:
     """Return the rows of predictions.jsonl."""
     return [json.loads(line) for line in (run_dir / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def wandb_records(run_dir: Path) -> list[list[Any]]:
+    """Return the records of each W&B run file below a folder, oldest file first."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
+
+    files = sorted((run_dir / "wandb").glob("offline-run-*/run-*.wandb"))
+    return [[Record.FromString(content) for content in _scanned(file.read_bytes())] for file in files]
+
+
+def _scanned(log: bytes) -> Iterator[bytes]:
+    """Return the records of a log in LevelDB's format, which W&B begins with seven bytes of its own.
+
+    A record's pieces lie in blocks of 32 KiB; before each stand a checksum (4 bytes), its length (2) and its kind (1):
+    whole, first, middle or last.
+    """
+    assert log.startswith(b":W&B")
+    place, record = 7, b""
+    while place < len(log):
+        left = 32768 - place % 32768
+        if left < 7:  # no room for another head: zeros up to the next block
+            place += left
+            continue
+        length, kind = struct.unpack_from("<HB", log, place + 4)
+        record += log[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            yield record
+            record = b""

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +17,6 @@ RUN = (
     "data.max_length=48",
     "data.limit={train: 24, val: 6, test: 6}",
 )
-
-
-def _wandb_records(run_dir: Path) -> list[list[Any]]:
-    """Return the records of each W&B run file below a run folder, oldest file first."""
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
-
-    files = sorted((run_dir / "wandb").glob("offline-run-*/run-*.wandb"))
-    return [[Record.FromString(content) for content in _scan(file.read_bytes())] for file in files]
-
-
-def _scan(log: bytes) -> Iterator[bytes]:
-    """Return the records of a log in LevelDB's format, which W&B begins with seven bytes of its own.
-
-    A record's pieces lie in blocks of 32 KiB; before each stand a checksum (4 bytes), its length (2) and its kind (1):
-    whole, first, middle or last.
-    """
-    assert log.startswith(b":W&B")
-    place, record = 7, b""
-    while place < len(log):
-        left = 32768 - place % 32768
-        if left < 7:  # no room for another head: zeros up to the next block
-            place += left
-            continue
-        length, kind = struct.unpack_from("<HB", log, place + 4)
-        record += log[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):
-            yield record
-            record = b""
 
 
 def _items(items: Any) -> dict[str, Any]:
@@ -103,7 +72,7 @@ def _train(folder: Path) -> None:
 
 def test_the_final_numbers_are_the_same_everywhere(run: Path) -> None:
     found = running.metrics(run)
-    (records,) = _wandb_records(run)
+    (records,) = running.wandb_records(run)
     summary, events = _wandb_summary(records), _tensorboard(run)
     last = running.history(run)[-1]
     assert {"test/f1_macro", "val/loss", "train/loss", "best/step", "time/train_s"} <= found.keys()
@@ -115,7 +84,7 @@ def test_the_final_numbers_are_the_same_everywhere(run: Path) -> None:
 
 def test_each_step_is_the_same_everywhere(run: Path) -> None:
     table, events = _columns(run), _tensorboard(run)
-    (records,) = _wandb_records(run)
+    (records,) = running.wandb_records(run)
     history = _wandb_history(records)
     assert [*table["train/loss"]] == [0, 1, 2, 3, 4, 5, 6]  # two epochs of three steps, and the final numbers
     for name in ("train/loss", "val/f1_macro", "lr-AdamW/backbone"):
@@ -125,7 +94,7 @@ def test_each_step_is_the_same_everywhere(run: Path) -> None:
 
 
 def test_wandb_holds_the_configuration(run: Path) -> None:
-    (records,) = _wandb_records(run)
+    (records,) = running.wandb_records(run)
     kept: dict[str, Any] = {}
     for record in records:
         if record.WhichOneof("record_type") == "config":
@@ -146,7 +115,9 @@ def test_a_resumed_run_goes_on_in_each_logger(tmp_path: Path) -> None:
     table, events = _columns(run), _tensorboard(run)
     assert [*table["train/loss"]] == [0, 1, 2, 3, 4, 5, 6]
     assert events["train/loss"] == pytest.approx(table["train/loss"])
-    ids = [r.run.run_id for records in _wandb_records(run) for r in records if r.WhichOneof("record_type") == "run"]
+    ids = [
+        r.run.run_id for records in running.wandb_records(run) for r in records if r.WhichOneof("record_type") == "run"
+    ]
     assert len(ids) >= 2
     assert len(set(ids)) == 1
 

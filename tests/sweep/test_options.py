@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from tests import running
+
 # It returns a function of its numbers, and leaves what it measured as lightune's runs do.
 APPLICATION = """
 import json
@@ -39,6 +41,7 @@ hydra:
     direction: maximize
     n_jobs: 2
 x: 3
+logger: {}
 seed: 7
 run_dir: null
 """
@@ -88,6 +91,30 @@ def test_a_trial_is_the_mean_of_its_seeds_and_keeps_to_constraints(application: 
     _swept(application, *typed[:2], "hydra.sweeper.n_trials=7", "hydra.sweeper.constraints=['size <= 40']")
     assert _trials(application)[:5] == trials
     assert len(_trials(application)) == 7
+
+
+def test_a_study_is_a_run_of_weights_and_biases(application: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One, beside those of its trials, with the table of them; however often the study goes on."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for count in (1, 2):
+        _swept(application, "+logger.wandb={project: p, tags: [t]}", f"hydra.sweeper.n_trials={count}")
+    files = running.wandb_records(application / "study")
+    runs = [record.run for records in files for record in records if record.WhichOneof("record_type") == "run"]
+    assert {(r.run_id, r.display_name, r.run_group, r.job_type, r.project) for r in runs} == {
+        ("study-summary", "summary", "study", "study", "p")
+    }
+    assert len(files) == 2
+    updates = [r.summary.update for r in files[-1] if r.WhichOneof("record_type") == "summary"]
+    summary = {item.key: json.loads(item.value_json) for update in updates for item in update}
+    best = max(_trials(application), key=lambda row: float(row["value"]))
+    assert (summary["trials/complete"], summary["best/value"], summary["best/x"]) == (
+        2,
+        pytest.approx(float(best["value"])),
+        int(best["x"]),
+    )
+    (table,) = [*(application / "study" / "wandb").glob("latest-run/files/media/table/trials_*.json")]
+    content = json.loads(table.read_text(encoding="utf-8"))
+    assert [dict(zip(content["columns"], row, strict=True)) for row in content["data"]] == _trials(application)
 
 
 def test_seeds_by_name(application: Path) -> None:

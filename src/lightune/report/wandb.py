@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from netrc import NetrcParseError, netrc
 from pathlib import Path
-from typing import Any
-
-from lightning.pytorch.loggers import WandbLogger
+from typing import TYPE_CHECKING, Any
 
 from lightune import machine
 from lightune.errors import ConfigError
 from lightune.report import show
 
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import WandbLogger
 
-def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> WandbLogger:
+
+def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> "WandbLogger":
     """Return Lightning's W&B logger; offline where there is no login, with a hint how to sync.
 
     In a run folder that has a W&B run already, that one is continued.
@@ -33,8 +34,9 @@ def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> 
         import wandb  # noqa: F401  # only to see whether it is there
     except ImportError as error:
         raise ConfigError("logger=wandb: wandb is not installed", "pip install 'lightune[wandb]'") from error
-    if offline is None:
-        offline = os.environ.get("WANDB_MODE") == "offline" or not has_login()
+    from lightning.pytorch.loggers import WandbLogger
+
+    offline = is_offline(offline)
     if offline and machine.is_first_process():
         folder = shlex.quote(str(Path(save_dir) / "wandb"))
         show.note(f"W&B: recorded offline. To upload it later: wandb login, then wandb sync {folder}/offline-run-*")
@@ -53,6 +55,11 @@ def _earlier_id(run_dir: Path) -> str | None:
     """Return the id of the last W&B run that was recorded in a run folder: its folder's name ends with it."""
     names = [folder.name.removeprefix("offline-") for folder in (run_dir / "wandb").glob("*run-*-*")]
     return max(names).rpartition("-")[2] if names else None
+
+
+def is_offline(wanted: bool | None) -> bool:
+    """Return whether a run is recorded on this machine alone: as the user wants it, else where there is no login."""
+    return (os.environ.get("WANDB_MODE") == "offline" or not has_login()) if wanted is None else wanted
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Plan:
         words: Overrides and run folder of a run → its command line.
         slots: That run at the same time.
         repeats: The override that each run of a trial has besides, such as ``seed=1``; empty: a trial is one run.
+        shares: Whether they run on this machine, and have a part of it each.
         storage: Of the study, as it was typed.
         pruner: Its configuration, as plain data; None where no trial is given up.
         constraints: Conditions on a run's numbers.
@@ -64,6 +65,7 @@ class Plan:
     words: Words
     slots: int
     repeats: Sequence[str] = ()
+    shares: bool = True
     storage: Any = None
     pruner: Any = None
     constraints: Sequence[Constraint] = ()
@@ -146,15 +148,16 @@ class Engine:
         command = Command(
             Path(sys.argv[0]).absolute(),
             self.plan.words([*claimed.words, *own], place),
-            {**slot_environment(slot, self.plan.slots), **self._environment(claimed, number)},
+            self._environment(slot, claimed, number),
             self.plan.folder / f"{claimed.name}.log",
             Path.cwd(),
         )
         self._running[slot] = Running(claimed, number, start(command), place)
 
-    def _environment(self, claimed: Claimed, number: int) -> dict[str, str]:
+    def _environment(self, slot: int, claimed: Claimed, number: int) -> dict[str, str]:
         name = self.study.study.study_name
-        own = {
+        share = slot_environment(slot, self.plan.slots) if self.plan.shares else {}
+        own = share | {
             told.RESULT: str(self._result(claimed)),
             machine.TRIAL: json.dumps({"study": name, "trial": claimed.name}),
             machine.AGAIN: str(int(claimed.again)),

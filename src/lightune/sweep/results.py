@@ -13,7 +13,7 @@ from filelock import FileLock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from lightune.report import show
 from lightune.sweep.pictures import write_picture
@@ -95,7 +95,7 @@ def _read(value: str) -> Any:
 
 
 def _print(study: optuna.Study, folder: Path, again: str) -> None:
-    done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    done = [trial for trial in study.trials if is_good(trial)]
     keys = list(dict.fromkeys(key for trial in done for key in trial.params))
     if len(study.directions) == 1:
         done.sort(key=lambda trial: trial.value or 0.0, reverse=study.direction == StudyDirection.MAXIMIZE)
@@ -129,14 +129,19 @@ def _solutions(study: optuna.Study) -> dict[str, Any]:
 
 
 def _write_trials(study: optuna.Study, path: Path) -> None:
-    keys = list(dict.fromkeys(key for trial in study.trials for key in trial.params))
-    values = [f"value_{number}" for number in range(len(study.directions))] if len(study.directions) > 1 else ["value"]
+    columns, rows = trial_table(study)
     unfinished = path.with_suffix(".part")
     with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trial", "state", *values, *keys, "seconds", "reason"])
-        writer.writerows(_row(trial, len(values), keys) for trial in study.trials)
+        csv.writer(file).writerows([columns, *rows])
     unfinished.replace(path)
+
+
+def trial_table(study: optuna.Study) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows of all trials: values, parameters, seconds, last validation, and why one failed."""
+    keys = list(dict.fromkeys(key for trial in study.trials for key in trial.params))
+    values = [f"value_{number}" for number in range(len(study.directions))] if len(study.directions) > 1 else ["value"]
+    columns = ["trial", "state", *values, *keys, "seconds", "step", "reason", "log"]
+    return columns, [_row(trial, len(values), keys) for trial in study.trials]
 
 
 def _row(trial: FrozenTrial, objectives: int, keys: list[str]) -> list[Any]:
@@ -148,5 +153,7 @@ def _row(trial: FrozenTrial, objectives: int, keys: list[str]) -> list[Any]:
         *values,
         *(trial.params.get(key, "") for key in keys),
         seconds,
+        trial.last_step if trial.last_step is not None else "",
         trial.user_attrs.get(REASON, ""),
+        f"{folder_of(trial)}.log",
     ]

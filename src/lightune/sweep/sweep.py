@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution
 from lightune.errors import ConfigError, TrainingError
 from lightune.instantiate import plain
 from lightune.report import show
-from lightune.sweep.commands import commands
+from lightune.sweep.commands import commands, is_launched
 from lightune.sweep.constraints import Constraint, constraint, violations
 from lightune.sweep.engine import Engine, Plan
 from lightune.sweep.live import Display
@@ -26,7 +26,8 @@ from lightune.sweep.samplers import grid_size, samplers
 from lightune.sweep.space import Space, space
 from lightune.sweep.stopping import enough
 from lightune.sweep.storage import claims, opened
-from lightune.sweep.study import Study
+from lightune.sweep.study import Study, is_good
+from lightune.sweep.summary import log_study
 
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 _FIXED = "fixed"  # attribute of a study: the overrides that all its trials have
@@ -71,9 +72,11 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
         write()
         raise
     write()
+    if node := OmegaConf.select(config, "logger.wandb"):
+        log_study(study.study, folder, plain(node))
     if (reason := study.enough()) is not None:
         show.note(f"The study has ended early: {reason}.")
-    values = [trial.values for trial in study.study.best_trials]
+    values = [trial.values for trial in study.study.best_trials] if any(map(is_good, study.trials)) else []
     return values[0][0] if values and len(values[0]) == 1 else values
 
 
@@ -90,6 +93,7 @@ def _plan(
         commands(config, study.space.fixed),
         slots=settings["n_jobs"],
         repeats=_repeats(settings["seeds"], settings["seed_key"], config),
+        shares=not is_launched(config),
         storage=settings["storage"],
         pruner=plain(config.hydra.sweeper.get("pruner")) if prunes(settings["pruner"]) else None,
         constraints=constraints,
