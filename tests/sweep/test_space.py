@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lightune.errors import ConfigError
 from lightune.sweep.space import Space, space
+from tests import command
 
 WRITTEN: list[tuple[Any, BaseDistribution]] = [
     ("choice(lora,ia3,full)", CategoricalDistribution(["lora", "ia3", "full"])),
@@ -64,6 +67,12 @@ def test_what_is_typed_replaces_what_is_written() -> None:
     found = space(params, ["peft=full", "+x=1,2", "task=ner", "~callbacks.best", "++y='a b'"])
     assert found.searched.keys() == {"optimizer.lr", "+x"}
     assert sorted(found.fixed) == ["++y='a b'", "peft=full", "seed=1", "task=ner", "~callbacks.best"]
+
+
+def test_options_of_a_group_by_a_pattern() -> None:
+    loader = ConfigLoaderImpl(create_config_search_path(str(command.ROOT / "conf")))
+    found = space({}, ["peft=glob(*lora_*)", "task=glob([c*,q*],exclude=qa)"], loader=loader).grid()
+    assert found == {"peft": ["lora_ga", "lora_plus"], "task": ["choice", "classification", "clm", "qa_v2"]}
 
 
 @pytest.mark.parametrize(

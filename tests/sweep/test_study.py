@@ -1,13 +1,15 @@
 """A study's trials as workers take them: each has what it drew, whoever died while he took it."""
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from lightune import overrides
 from lightune.errors import ConfigError
 from lightune.sweep.owner import Owner
 from lightune.sweep.space import Space
@@ -98,6 +100,16 @@ def test_what_another_worker_has_told_already_stays(tmp_path: Path) -> None:
     assert study.tell(claimed.trial, {"values": [1.0]}, "") is None
     assert study.tell(claimed.trial, {"values": [2.0]}, "") is None
     assert study.trials[0].value == 1.0
+
+
+def test_texts_that_hydra_does_not_read_as_they_stand_are_quoted(tmp_path: Path) -> None:
+    study = _study(tmp_path)
+    choices: list[Any] = ["${times:3,${peft.lr}}", "a b", "[1,2]", "it's", True, None]
+    study.space = Space({f"key{i}": CategoricalDistribution([choice]) for i, choice in enumerate(choices)}, [])
+    claimed = study.claim()
+    assert claimed is not None
+    read = [overrides.parsed(word) for word in claimed.words]
+    assert [one and one.value() for one in read] == ["${times:3,${peft.lr}}", "a b", [1, 2], "it's", True, None]
 
 
 def test_a_function_sees_what_is_fixed_and_may_not_search_it(tmp_path: Path) -> None:

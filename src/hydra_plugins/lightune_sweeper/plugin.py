@@ -33,9 +33,9 @@ class LightuneSweeper(Sweeper):
         from lightune import machine
 
         assert self.config is not None
+        context, function = self.launched
         # A study has started this command for a trial: one job, which the launcher starts where it starts jobs.
         if machine.trial():
-            context, function = self.launched
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=context, task_function=function, config=self.config
             )
@@ -45,4 +45,5 @@ class LightuneSweeper(Sweeper):
         # Hydra 1.4 leaves them to the plugin. Those of hydra-optuna-sweeper are no partial ones, except for a grid's.
         sampler = instantiate(self.config.hydra.sweeper.sampler, _partial_=True, _convert_="all")
         pruner = instantiate(self.config.hydra.sweeper.pruner)
-        return sweep({**self.settings, "sampler": sampler, "pruner": pruner}, self.config, arguments)
+        settings = {**self.settings, "sampler": sampler, "pruner": pruner}
+        return sweep(settings, self.config, arguments, context.config_loader)

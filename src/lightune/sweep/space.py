@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import HydraException
@@ -42,18 +43,25 @@ class Space:
         return {key: _values(key, distribution) for key, distribution in self.searched.items()}
 
 
-def space(params: Mapping[str, Any], typed: Iterable[str], described: Mapping[str, Any] | None = None) -> Space:
+def space(
+    params: Mapping[str, Any],
+    typed: Iterable[str],
+    described: Mapping[str, Any] | None = None,
+    loader: ConfigLoader | None = None,
+) -> Space:
     """Read a search space; a key that is typed replaces the same one of the configuration.
 
     Args:
         params: Key → what would stand behind its ``=`` on a command line, such as ``tag(log, interval(1e-5, 1e-2))``.
         typed: Overrides.
         described: Key → its values, as `described_distribution` takes them, where there are no params.
+        loader: Knows the options of config groups, for ``peft=glob(lora*)``.
 
     Raises:
         ConfigError: A word cannot be read, or a range is empty.
     """
-    overrides = {_key(o): o for o in _parsed([*(f"{key}={value}" for key, value in params.items()), *typed])}
+    words = [*(f"{key}={value}" for key, value in params.items()), *typed]
+    overrides = {_key(override): override for override in _parsed(words, loader)}
     entries = {} if params or not described else {str(key): entry for key, entry in described.items()}
     searched = {key: described_distribution(key, entry) for key, entry in entries.items() if key not in overrides}
     searched |= {key: distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
@@ -61,11 +69,13 @@ def space(params: Mapping[str, Any], typed: Iterable[str], described: Mapping[st
     return Space(searched, fixed)
 
 
-def _parsed(words: Sequence[str]) -> list[Override]:
+def _parsed(words: Sequence[str], loader: ConfigLoader | None) -> list[Override]:
     parser, overrides = OverridesParser.create(), []
     for word in words:
         try:
-            overrides.append(parser.parse_override(word))
+            override = parser.parse_override(word)
+            override.config_loader = loader
+            overrides.append(override)
         except HydraException as error:
             problem = str(error).splitlines()[0]
             raise ConfigError(f"{word}: this cannot be read as key=values ({problem})", _EXAMPLES) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.core.config_loader import ConfigLoader
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution
@@ -33,13 +34,16 @@ _DIRECTIONS = {"min": "minimize", "max": "maximize"}
 _FIXED = "fixed"  # attribute of a study: the overrides that all its trials have
 
 
-def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[str]) -> Any:
+def sweep(
+    settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[str], loader: ConfigLoader | None = None
+) -> Any:
     """Run a study until it has all its trials, and write what was found.
 
     Args:
         settings: See ``hydra_plugins.lightune_sweeper.config.SweeperConf``.
         config: What Hydra composed.
         arguments: Overrides that were typed.
+        loader: Of the application's configuration: it knows the options of its groups.
 
     Returns:
         The best value; of several objectives those of each trial that none surpasses in all of them.
@@ -54,7 +58,7 @@ def sweep(settings: Mapping[str, Any], config: DictConfig, arguments: Sequence[s
     constraints = [constraint(text) for text in settings["constraints"]]
     # From the whole configuration, in which ${peft.lr} means what it says, and \${peft.lr} is left to each trial.
     params = plain(config.hydra.sweeper.get("params")) or {}
-    searched = space(params, arguments, settings["search_space"])
+    searched = space(params, arguments, settings["search_space"], loader)
     study = _study(settings, config, searched, folder, constraints)
     with study.lock:  # one worker tries them, and no command twice
         for point in _points(settings, config, study.space):
