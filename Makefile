@@ -10,7 +10,7 @@ TESTED := $(VENV)/.installed-for-tests
 SHOWN  := $(VENV)/.installed-for-dashboard
 EXTRAS := dev,optimizers,sql,wandb,tensorboard,samplers
 # What tests need besides. peft imports what quantises wherever it finds it, which costs every run a second.
-TESTS  := quant,slurm,postgresql,dashboard
+TESTS  := quant,slurm,postgresql,dashboard,deepspeed
 ARGS   ?=
 DATA   ?=
 STUDY  ?=

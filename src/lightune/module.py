@@ -123,14 +123,20 @@ class FineTuner(LightningModule):
             self._step = ranks.over_data(self._step)
             # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
             factor = _SCALE * self.trainer.accumulate_grad_batches * ranks.data_rank().size / self._targets()
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            gradients = [own_part(p.grad) for p in parameters if p.grad is not None]
+            gradients = self._gradients(optimizer)
             if gradients:  # none where the step is left out
                 torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
         self.tokens = self.tokens + self._step[_TOKENS]
         self.loss = (self._step[_LOSS] / self._targets()).float()
         self.log("train/loss", self.loss, prog_bar=True)
         self._step = torch.zeros_like(self._step)
+
+    def _gradients(self, optimizer: Optimizer) -> list[Tensor]:
+        own = getattr(self.trainer.strategy, "own_gradients", None)  # where parameters have none
+        if own is not None:
+            return list(own())
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        return [own_part(p.grad) for p in parameters if p.grad is not None]
 
     @property
     def loss_so_far(self) -> Tensor:
@@ -150,7 +156,8 @@ class FineTuner(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip gradients, also those of which each process has a part, as Lightning does others."""
-        if gradient_clip_val and is_in_parts(self.model) and gradient_clip_algorithm != "value":
+        in_parts = is_in_parts(self.model) and not hasattr(self.trainer.strategy, "own_gradients")  # DeepSpeed's way
+        if gradient_clip_val and in_parts and gradient_clip_algorithm != "value":
             clip_norm([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -161,7 +168,8 @@ class FineTuner(LightningModule):
         for optimizer in self.trainer.optimizers:
             # Lightning drops gradients after the next forward pass, which would need their memory. Callbacks that look
             # at them after a step have registered their hooks before.
-            optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
+            if isinstance(optimizer, Optimizer):  # DeepSpeed drops them itself
+                optimizer.register_step_post_hook(lambda stepped, *_: stepped.zero_grad())
 
     def on_validation_model_eval(self) -> None:
         """Turn to evaluation, the optimiser's averaged weights in place, and best.ckpt is written with them."""

@@ -8,6 +8,8 @@ from lightning.pytorch.callbacks import Callback
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from lightune.parallel.tensors import is_in_parts
+
 
 class MergedEvaluation(Callback):
     """Folds adapters into their layers for each evaluation, and puts the very same weights back afterwards.
@@ -72,7 +74,7 @@ def foldable(model: nn.Module) -> bool:
     """
     weights = [weight for layer in adapted_layers(model) for weight in _own_weights(layer)]
     uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
-    return all(
+    return not is_in_parts(model) and all(
         type(weight) is nn.Parameter
         and type(weight.data) is Tensor
         and weight.dtype == torch.float32

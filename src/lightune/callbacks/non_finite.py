@@ -99,6 +99,9 @@ def _fault(trainer: Trainer, module: Any) -> str | None:
         return f"the loss is {float(module.loss_so_far)}"
     if trainer.scaler is not None:
         return None
+    own = getattr(trainer.strategy, "own_gradients", None)
+    if own is not None:  # parts that hold several parameters
+        return None if all(bool(torch.isfinite(part).all()) for part in own()) else "the gradients are not finite"
     named = [(name, p.grad) for name, p in module.named_parameters() if p.grad is not None]
     norms = torch._foreach_norm([own_part(gradient) for _, gradient in named])
     if not named or bool(torch.isfinite(torch.stack(norms)).all()):

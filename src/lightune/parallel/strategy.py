@@ -1,6 +1,5 @@
 """Each process holds a part of the weights, gradients and optimiser states: FSDP2, tensor parallelism, or both."""
 
-import copy
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from lightune import ranks
 from lightune.checkpoint import saved_names
 from lightune.errors import ConfigError
 from lightune.parallel.layers import shard, split
+from lightune.parallel.skeleton import filled, without_tensors
 from lightune.parallel.tensors import in_parts_like, is_in_parts, whole
 
 
@@ -81,7 +81,7 @@ class Sharded(ModelParallelStrategy):
         """Share a model out, in place; a model that is, stays as it is."""
         if is_in_parts(model):
             return
-        self._skeleton = _without_tensors(model)
+        self._skeleton = without_tensors(model)
         if self.tensor_size > 1:
             split(model, self.device_mesh["tensor_parallel"])
         if self.data_size > 1 or self.tensor_size == 1:
@@ -113,7 +113,7 @@ class Sharded(ModelParallelStrategy):
         if self._skeleton is None:
             return model
         tensors = whole(dict(model.named_parameters()), kept=self.is_global_zero)
-        return _filled(self._skeleton, tensors) if self.is_global_zero else None
+        return filled(self._skeleton, tensors) if self.is_global_zero else None
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold, whole, on the first rank."""
@@ -159,19 +159,3 @@ class Sharded(ModelParallelStrategy):
 
 def _part_of(value: Any, parameter: Tensor) -> Any:
     return in_parts_like(value, parameter) if isinstance(value, Tensor) else value
-
-
-def _without_tensors(model: nn.Module) -> nn.Module:
-    """Return a copy of a model whose parameters have shapes only; a tensor that modules share is one there too."""
-    empty = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in model.parameters()}
-    return copy.deepcopy(model, memo=dict(empty))
-
-
-def _filled(skeleton: nn.Module, tensors: Mapping[str, Any]) -> nn.Module:
-    """Put tensors in the place of a skeleton's parameters."""
-    model = copy.deepcopy(skeleton)
-    full = {id(p): nn.Parameter(tensors[name].detach(), p.requires_grad) for name, p in model.named_parameters()}
-    for module in model.modules():
-        for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
-            setattr(module, name, full[id(parameter)])
-    return model

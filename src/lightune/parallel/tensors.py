@@ -24,10 +24,23 @@ def whole(content: Any, kept: bool = True) -> Any:
 
 
 def _gathered(tensor: Tensor, kept: bool) -> Tensor | None:
+    if _is_deepspeeds(tensor):
+        return _gathered_by_deepspeed(tensor, kept)
     if not isinstance(tensor, DTensor):
         return tensor
     full: Tensor = tensor.full_tensor().detach()
     return full.cpu() if kept else None
+
+
+def _is_deepspeeds(tensor: Tensor) -> bool:
+    return hasattr(tensor, "ds_id")
+
+
+def _gathered_by_deepspeed(tensor: Tensor, kept: bool) -> Tensor | None:
+    from deepspeed import zero
+
+    with zero.GatheredParameters([tensor]):
+        return tensor.detach().cpu().clone() if kept else None
 
 
 def _mapped(content: Any, change: Callable[[Tensor], Any]) -> Any:
@@ -72,4 +85,4 @@ def _norm(gradients: list[Tensor]) -> Tensor:
 
 def is_in_parts(model: nn.Module) -> bool:
     """Return whether a process holds only a part of some parameter."""
-    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    return any(isinstance(parameter, DTensor) or _is_deepspeeds(parameter) for parameter in model.parameters())
