@@ -18,7 +18,7 @@ from lightune.sweep.commands import Words
 from lightune.sweep.constraints import NUMBERS, Constraint, missing
 from lightune.sweep.live import Display
 from lightune.sweep.processes import Command, end, slot_environment, start, was_killed
-from lightune.sweep.study import Claimed, Study
+from lightune.sweep.study import REASON, Claimed, Study, folder_of
 
 RUNS = "runs"  # attribute of a trial: what each of its runs has told, where it has several
 METRICS = "metrics.json"  # what a run measured, in its folder
@@ -105,10 +105,7 @@ class Engine:
                 self.display.refresh()
                 time.sleep(_POLL)
         if self._too_many_failed():
-            raise TrainingError(
-                f"{self.study.failures} of {len(self.study.trials)} trials failed: {self._last_failure()}",
-                f"see {self.plan.folder}/trial_*.log; hydra.sweeper.max_failure_rate=0.5 goes on in spite of failures",
-            )
+            raise self._failure()
 
     def _looks_for_more(self) -> bool:
         """Return whether to ask for trials that other workers have left; a storage is not asked all the time."""
@@ -127,9 +124,12 @@ class Engine:
     def _too_many_failed(self) -> bool:
         return self.study.failures > self.plan.max_failure_rate * self.study.n_trials
 
-    def _last_failure(self) -> str:
-        reasons = [str(trial.user_attrs["reason"]) for trial in self.study.trials if "reason" in trial.user_attrs]
-        return reasons[-1] if reasons else "they say nothing"
+    def _failure(self) -> TrainingError:
+        *_, last = (trial for trial in self.study.trials if REASON in trial.user_attrs)
+        return TrainingError(
+            f"{self.study.failures} of {len(self.study.trials)} trials failed: {last.user_attrs[REASON]}",
+            f"see {self.plan.folder / folder_of(last)}.log; hydra.sweeper.max_failure_rate=0.5 goes on all the same",
+        )
 
     def _fill(self) -> None:
         for slot in range(self.plan.slots):

@@ -13,8 +13,8 @@ from lightune.numbers import is_number
 from lightune.report.artefacts import write_text
 from lightune.report.page import Cell, Section, Table, page
 from lightune.sweep import figures
-from lightune.sweep.shown import Shown, as_text, folder_of, names
-from lightune.sweep.study import REASON
+from lightune.sweep.shown import Shown, as_text, names
+from lightune.sweep.study import REASON, folder_of
 
 _LARGEST = sys.float_info.max
 

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial
 from lightune.report import show
 from lightune.sweep.pictures import write_picture
 from lightune.sweep.report import write_report
-from lightune.sweep.shown import as_text, folder_of, names, shown
-from lightune.sweep.study import REASON, WORDS, is_good
+from lightune.sweep.shown import as_text, names, shown
+from lightune.sweep.study import REASON, WORDS, folder_of, is_good
 
 RESULTS, TRIALS, BEST = "optimization_results.yaml", "trials.csv", "experiment/best.yaml"
 REPORT, PICTURE = "report.html", "study.png"

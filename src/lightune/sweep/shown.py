@@ -139,11 +139,6 @@ def _importances(study: optuna.Study) -> dict[str, float]:
     return dict(sorted(((key, found.get(key, 0.0)) for key in varied), key=lambda pair: -pair[1]))
 
 
-def folder_of(trial: FrozenTrial) -> str:
-    """Return the name of a trial's folder."""
-    return f"trial_{trial.number:04d}"
-
-
 def as_text(value: Any) -> str:
     """Return a parameter's value as it would be typed, numbers with few digits."""
     if value is None or isinstance(value, bool):

@@ -39,7 +39,12 @@ class Claimed:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return f"trial_{self.trial.number:04d}"
+        return folder_of(self.trial)
+
+
+def folder_of(trial: Trial | FrozenTrial) -> str:
+    """Return the name of a trial's folder."""
+    return f"trial_{trial.number:04d}"
 
 
 class Study:
