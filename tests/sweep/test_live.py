@@ -40,7 +40,7 @@ def test_the_best_value_after_each_trial() -> None:
 @pytest.mark.parametrize(
     ("n_trials", "slots", "seconds"),
     # Those that ended took (10 + 20 + 30 + 1) / 4 = 15.25 s; of the one that runs 5 s are over.
-    [(10, 1, 6 * 15.25 - 5), (10, 2, (6 * 15.25 - 5) / 2), (5, 1, 10.25), (4, 1, 0.0)],
+    [(10, 1, 6 * 15.25 - 5), (10, 2, (6 * 15.25 - 5) / 2), (5, 1, 10.25), (5, 2, 10.25), (4, 1, 0.0)],
 )
 def test_the_time_that_is_left(n_trials: int, slots: int, seconds: float) -> None:
     assert remaining(TRIALS, n_trials, slots, NOW) == pytest.approx(seconds)

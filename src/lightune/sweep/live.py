@@ -102,8 +102,8 @@ def remaining(trials: Sequence[FrozenTrial], n_trials: int, slots: int, now: dat
     mean = sum(took) / len(took)
     begun = [trial.datetime_start for trial in trials if trial.state == TrialState.RUNNING and trial.datetime_start]
     spent = sum(min((now - start).total_seconds(), mean) for start in begun)
-    ended = sum(trial.state.is_finished() for trial in trials)
-    return max((n_trials - ended) * mean - spent, 0.0) / slots
+    left = n_trials - sum(trial.state.is_finished() for trial in trials)
+    return max(left * mean - spent, 0.0) / max(min(slots, left), 1)
 
 
 def table(title: str, trials: Sequence[FrozenTrial], maximize: bool | None, rows: int) -> Table:
