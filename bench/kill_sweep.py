@@ -1,8 +1,7 @@
 """Kill sweepers and trials at random moments, go on with their studies, and look for what was lost, repeated or left.
 
     python bench/kill_sweep.py --rounds 20 --storage journal sqlite postgresql
-    python bench/kill_sweep.py --rounds 5 --workers 4                # several commands at once on one study
-    python bench/kill_sweep.py --rounds 1 --workers 4 --kills 0
+    python bench/kill_sweep.py --rounds 1 --workers 4 --kills 0      # several commands at once on one study
 
 Each round is a study of its own of a small application whose trials take 0.3 to 1 s, note in their folder that they
 begin and end, and start a process besides. Sweepers or trials are sent SIGKILL at moments that a seed draws: one in
@@ -132,17 +131,15 @@ class Round:
 
 
 def _variable(process: psutil.Process, name: str) -> str | None:
-    try:
+    with contextlib.suppress(psutil.Error):
         return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get(name)
-    except psutil.Error:
-        return None
+    return None
 
 
 def _leads(process: psutil.Process) -> bool:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         return os.getsid(process.pid) == process.pid
-    except ProcessLookupError:
-        return False
+    return False
 
 
 def hit(study: Round, draw: random.Random) -> None:
@@ -292,10 +289,9 @@ def main() -> None:
     wrong = 0
     for storage in options.storage:
         found = [*rounds(storage, options)]
-        victims = [victim for study in found for victim in study.killed]
+        killed = [sum(study.killed.count(victim) for study in found) for victim in ("sweeper", "trial")]
         again, bad = sum(study.begun_again for study in found), sum(bool(study.wrong) for study in found)
-        counts = (options.rounds, victims.count("sweeper"), victims.count("trial"), again, bad)
-        lines.append([storage, *map(str, counts)])
+        lines.append([storage, *map(str, (options.rounds, *killed, again, bad))])
         wrong += bad
     print(markdown(lines))
     sys.exit(1 if wrong else 0)

@@ -60,7 +60,7 @@ def plain(words: list[str], folder: Path) -> list[str]:
         text = "# @package _global_\n" + yaml.safe_dump(_nested(values))
         (folder / "experiment" / f"point_{number:02d}.yaml").write_text(text, encoding="utf-8")
     names = ",".join(f"point_{number:02d}" for number in range(len(points)))
-    place = f"hydra.sweep.dir={folder / 'plain'}"
+    place = f"run_dir={folder / 'plain'}"
     return [sys.executable, "train.py", "-m", "--config-dir", str(folder), f"experiment={names}", *words, place]
 
 

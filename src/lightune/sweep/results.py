@@ -45,17 +45,24 @@ def write_results(study: optuna.Study, folder: Path, fixed: Sequence[str], group
         _write_trials(study, folder / TRIALS)
         if best:
             _write_best(best[0], folder / BEST, fixed, groups)
-        with _in_spite_of_failures():
-            seen = shown(study)
-            write_report(folder / REPORT, seen, fixed, again)
-            if best:
-                write_picture(folder / PICTURE, seen)
+        if not _is_drawn(folder / REPORT, study):
+            with _in_spite_of_failures():
+                seen = shown(study)
+                write_report(folder / REPORT, seen, fixed, again)
+                if best:
+                    write_picture(folder / PICTURE, seen)
     _print(study, folder, again)
 
 
 def _write_best(trial: FrozenTrial, path: Path, fixed: Sequence[str], groups: Collection[str]) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(as_experiment([*fixed, *trial.user_attrs.get(WORDS, ())], groups), encoding="utf-8")
+
+
+def _is_drawn(report: Path, study: optuna.Study) -> bool:
+    """Return whether a report is there that no trial has ended after: a command that ran none draws none."""
+    ended = [trial.datetime_complete.timestamp() for trial in study.trials if trial.datetime_complete]
+    return bool(ended) and report.is_file() and report.stat().st_mtime > max(ended)
 
 
 @contextmanager

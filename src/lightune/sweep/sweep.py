@@ -65,7 +65,7 @@ def sweep(
             study.study.enqueue_trial(point, skip_if_exists=True)
     warm_up(settings["warm"])
     engine = Engine(study, _plan(settings, config, study, folder, constraints), Display(study, settings["n_jobs"]))
-    write = partial(_write, study, folder, set(config.hydra.runtime.choices))
+    write = partial(write_results, study.study, folder, study.space.fixed, set(config.hydra.runtime.choices))
     try:
         engine.run()
     except KeyboardInterrupt:
@@ -87,11 +87,6 @@ def sweep(
 def prunes(pruner: Any) -> bool:
     """Return whether a pruner ever gives a trial up."""
     return pruner is not None and not isinstance(pruner, optuna.pruners.NopPruner)
-
-
-def _write(study: Study, folder: Path, groups: set[str]) -> None:
-    with study.lock:  # all workers of a study end, and write, at the same time
-        write_results(study.study, folder, study.space.fixed, groups)
 
 
 def _plan(
