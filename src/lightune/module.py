@@ -129,6 +129,7 @@ class FineTuner(LightningModule):
         self.tokens = self.tokens + self._step[_TOKENS]
         self.loss = (self._step[_LOSS] / self._targets()).float()
         self.log("train/loss", self.loss, prog_bar=True)
+        self.log("train/tokens", self.tokens)
         self._step = torch.zeros_like(self._step)
 
     def _gradients(self, optimizer: Optimizer) -> list[Tensor]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Those of matplotlib's pictures, so that a colour means the same in both.
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+SMOOTHED = "smoothed"  # `meta` of a figure's lines that a section's slider smooths
 _MARGINS = {"l": 10, "r": 10, "t": 24, "b": 10}  # pixels; axes add what their labels need
 
 
@@ -37,10 +38,12 @@ class Table:
     Args:
         columns: Their names.
         rows: Each with a cell a column.
+        filtered: Whether rows can be looked for by their words.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    filtered: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Section:
         code: Commands to copy.
         drawings: Side by side where there is room.
         table: Below all.
+        smoothing: Whether a slider smooths those lines whose `meta` says so.
     """
 
     title: str
@@ -85,6 +89,7 @@ class Section:
     code: str = ""
     drawings: Sequence[Drawing] = ()
     table: Table | None = None
+    smoothing: bool = False
 
     @property
     def anchor(self) -> str:

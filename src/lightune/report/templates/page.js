@@ -33,5 +33,39 @@ function sort(heading) {
   body.append(...rows);
 }
 
+// Rows that have each word somewhere, and none of the words after a minus.
+function filter(box) {
+  const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = [...box.closest("section").querySelector("tbody").rows];
+  for (const row of rows) {
+    const text = [...row.cells].map((cell) => cell.textContent.toLowerCase()).join("\n");
+    row.hidden = !words.every((word) => (word.length > 1 && word[0] === "-" ? !text.includes(word.slice(1)) : text.includes(word)));
+  }
+  box.nextElementSibling.textContent = words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+}
+
+// An exponential moving average without the pull of its first value (Kingma and Ba 2015).
+function smoothed(values, weight) {
+  let sum = 0;
+  let total = 0;
+  return values.map((value) => {
+    if (value === null) return null; // not a number
+    sum = weight * sum + value;
+    total = weight * total + 1;
+    return sum / total;
+  });
+}
+
+function smooth(slider) {
+  for (const box of slider.closest("section").querySelectorAll(".figure")) {
+    if (!box.data) continue; // not drawn yet
+    box.raw ??= box.data.map((line) => line.y);
+    const lines = box.data.flatMap((line, i) => (line.meta === "smoothed" ? [i] : []));
+    if (lines.length) Plotly.restyle(box, { y: lines.map((i) => smoothed(box.raw[i], Number(slider.value))) }, lines);
+  }
+}
+
+for (const box of document.querySelectorAll(".filter")) box.addEventListener("input", () => filter(box));
+for (const slider of document.querySelectorAll(".smoothing")) slider.addEventListener("input", () => smooth(slider));
 for (const heading of document.querySelectorAll("th")) heading.addEventListener("click", () => sort(heading));
 if (window.Plotly) draw();
