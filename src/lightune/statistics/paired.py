@@ -44,7 +44,8 @@ def bootstrap(metric: Metric, examples: int, resamples: int = RESAMPLES, seed: i
     values are those of paired systems.
 
     Args:
-        metric: Is given positions of examples, ``(some, examples)``, and returns its value of each row, ``(some,)``.
+        metric: Is given positions of examples, ``(some, examples)``, and returns its value of each row, ``(some,)``; or
+            several values of each.
         examples: How many there are.
         resamples: How often they are drawn.
         seed: Of the draws.

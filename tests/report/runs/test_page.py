@@ -56,7 +56,7 @@ def rows_of(run: Path, table: str) -> list[dict[str, Any]]:
 def test_all_sections_are_there(parts: dict[str, Part]) -> None:
     assert list(parts) == [
         "Runs",
-        "Configuration",
+        "Configuration: classification",
         "Results: classification",
         "Comparison: classification",
         "Curves: classification",
@@ -101,7 +101,7 @@ def test_commands_compose_what_the_runs_were(parts: dict[str, Part], three: Path
 
 
 def test_configuration_shows_what_differs_alone(parts: dict[str, Part], three: Path) -> None:
-    table = parts["Configuration"]
+    table = parts["Configuration: classification"]
     keys = table.cells("key")
     assert table.columns == ["key", "peft=full", "peft=lora"]
     assert "peft._target_" in keys
@@ -241,6 +241,16 @@ def test_an_unfinished_run_is_shown_without_numbers(copied: Path) -> None:
     assert "Comparison: classification" not in parts
 
 
+def test_a_run_that_has_only_begun_is_shown(copied: Path) -> None:
+    for file in (copied / "lora").iterdir():
+        if file.name not in {"config.yaml", "overrides.yaml", "environment.json"}:
+            file.unlink()
+    parts = shown(copied / "lora")
+    assert parts["Runs"].cells("steps") == [""]
+    assert "Nothing was logged" in parts["Curves: classification"].text
+    assert "No run has ended" in parts["Throughput and memory"].text
+
+
 def test_runs_of_other_test_sets_are_not_compared(copied: Path) -> None:
     path = copied / "lora" / "predictions.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
@@ -289,6 +299,12 @@ def test_a_run_and_all_runs_below_a_folder_are_found(copied: Path, tmp_path: Pat
     assert parts["Runs"].cells("run") == ["study/trial_0007", "lora"]
     assert len(shown(copied)["Runs"].rows) == 4
     assert shown(copied / "lora")["Runs"].cells("run") == ["lora"]
+
+
+def test_a_studys_own_report_stays(copied: Path) -> None:
+    (copied / "trials.csv").touch()
+    assert write([copied]).name == "runs.html"
+    assert not (copied / "report.html").exists()
 
 
 def test_a_report_needs_no_torch(three: Path, tmp_path: Path) -> None:

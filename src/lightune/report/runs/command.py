@@ -13,7 +13,9 @@ from lightune.report.runs import classes, comparison, costs, curves, examples, e
 from lightune.report.runs.found import Found, find
 from lightune.report.runs.tested import Tested, tested_together
 
-NAME = "report.html"
+_NAME = "report.html"
+_IN_A_STUDY = "runs.html"  # whose own report has the other name
+_OF_A_STUDY = "trials.csv"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(description="Write one page that shows and compares runs.")
     parser.add_argument("folders", type=Path, nargs="+", help="run folders, or folders with runs below them")
-    parser.add_argument("--output", type=Path, help=f"the page; otherwise {NAME} in the folder that all runs share")
+    parser.add_argument("--output", type=Path, help=f"the page; otherwise {_NAME} in the folder that all runs share")
     parser.add_argument("--markdown", type=Path, help="the results as Markdown; otherwise beside the page")
     parser.add_argument("--latex", type=Path, help="the results as LaTeX; otherwise beside the page")
     typed = parser.parse_args(arguments)
@@ -41,7 +43,7 @@ def write(
 
     Args:
         folders: Of runs, or with runs below them.
-        output: The page; None: ``report.html`` in the folder that all runs share.
+        output: The page; None: ``report.html`` in the folder that all runs share, ``runs.html`` in that of a study.
         markdown: The results as Markdown; None: beside the page.
         latex: The results as LaTeX; None: beside the page.
 
@@ -49,7 +51,8 @@ def write(
         DataError: There is no run, or none that can be read.
     """
     found = find(folders)
-    place = (output or found.folder / NAME).absolute()
+    name = _IN_A_STUDY if (found.folder / _OF_A_STUDY).is_file() else _NAME
+    place = (output or found.folder / name).absolute()
     sets = tested_together(found.runs)
     written = {
         markdown or place.with_suffix(".md"): exports.markdown(sets),
@@ -74,10 +77,12 @@ def _lead(found: Found, sets: Sequence[Tested]) -> str:
 def sections(found: Found, sets: Sequence[Tested], place: Path) -> Iterator[Section]:
     """Yield what a report consists of, from top to bottom."""
     yield table.runs(found, place)
-    yield table.settings(found)
+    for task, runs in found.tasks.items():
+        yield table.settings(task, runs)
     for tested in sets:
         yield from comparison.sections(tested)
-    yield from curves.sections(found.runs)
+    for task, runs in found.tasks.items():
+        yield curves.section(task, runs)
     yield costs.section(found.runs)
     for tested in sets:
         yield from classes.sections(tested)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from lightune.objective import metric_mode
 from lightune.report.page import Cell, Drawing, Section, Table
 from lightune.report.runs.cells import number, plain
-from lightune.report.runs.measures import Measure, Numbers, measure
+from lightune.report.runs.measures import Measure, Numbers, measure, together
 from lightune.report.runs.systems import System
 from lightune.report.runs.tested import Tested
 from lightune.statistics.effects import cohens_d, cohens_h
@@ -29,21 +28,17 @@ class Measured:
     Args:
         system: The system.
         measures: Of each of its runs.
+        draws: Their mean on resampled examples, the same ones for all systems of a test set, ``(resamples,)``.
     """
 
     system: System
     measures: Sequence[Measure]
+    draws: Numbers
 
     @property
     def value(self) -> float:
         """Mean of its runs."""
         return float(np.mean([each.value for each in self.measures]))
-
-    @cached_property
-    def draws(self) -> Numbers:
-        """Its mean on resampled examples, the same for all systems of a test set."""
-        counted = [bootstrap(each, len(each.counts)) for each in self.measures]
-        return np.mean(counted, axis=0)
 
     @property
     def scores(self) -> Numbers | None:
@@ -92,8 +87,14 @@ def ranked(systems: Sequence[System], metric: str) -> list[System]:
 def measured(systems: Sequence[System], metric: str) -> list[Measured]:
     """Return the best systems of which each run's predictions give its own number of a metric."""
     found = ((system, [measure(run, metric) for run in system.runs]) for system in ranked(systems, metric))
-    whole = [Measured(system, [each for each in parts if each]) for system, parts in found if all(parts)]
-    return whole[:MOST]
+    whole = [(system, [each for each in parts if each]) for system, parts in found if all(parts)][:MOST]
+    every = [each for _, parts in whole for each in parts]
+    if not every:
+        return []
+    draws = bootstrap(together(every), len(every[0].counts))
+    ends = np.cumsum([len(parts) for _, parts in whole])
+    of_systems = np.split(draws, ends[:-1], axis=1)
+    return [Measured(*each, drawn.mean(1)) for each, drawn in zip(whole, of_systems, strict=True)]
 
 
 def pairs(found: Sequence[Measured]) -> list[Pair]:
@@ -185,8 +186,8 @@ def _differences(tested: Tested, metric: str) -> Section:
     text = (
         f"Every two systems{f', {left} others aside,' if left else ''} by test/{metric} of the same examples, and "
         f"whether another test set might say otherwise: {RESAMPLES:,} bootstrap resamples; where examples have scores, "
-        "McNemar's test or random signs. Seeds are averaged, not resampled. p (Holm) may be held against 5 % for all "
-        f"{len(every)} together."
+        "McNemar's test or random signs. Seeds are averaged, not resampled. Of several p-values those after Holm's "
+        "correction may be held against 5 %."
     )
     columns = ["better", "other", "difference", "95 % interval", "p", "p (Holm)", "test", "effect"]
     adjusted = holm([pair.p for pair in every])

@@ -21,24 +21,19 @@ _AXES = {"step": "optimiser step", "train/tokens": "tokens trained on"}
 Points = tuple[Sequence[float], Sequence[float]]
 
 
-def sections(runs: Sequence[Run]) -> Iterator[Section]:
-    """Yield the curves of each task."""
-    tasks: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.history:
-            tasks.setdefault(run.task, []).append(run)
-    for task, members in tasks.items():
-        yield _section(task, members)
-
-
-def _section(task: str, members: Sequence[Run]) -> Section:
+def section(task: str, members: Sequence[Run]) -> Section:
+    """Return the curves of a task's runs."""
     shown = members[:: ceil(len(members) / _LINES)]
     aside = f" {len(shown)} of {len(members)} runs are drawn." if len(shown) < len(members) else ""
     text = f"A line a run, a colour a system. A click on a name hides it, a double click the others.{aside}"
     metrics = ["train/loss", "val/loss", f"val/{members[0].monitor}"]
     parts = systems(shown)
     found = (_drawing(parts, metric, axis) for metric in dict.fromkeys(metrics) for axis in _AXES)
-    return Section(f"Curves: {task}", text, drawings=[drawing for drawing in found if drawing], smoothing=True)
+    drawings = [drawing for drawing in found if drawing]
+    title = f"Curves: {task}"
+    return (
+        Section(title, text, drawings=drawings, smoothing=True) if drawings else Section(title, "Nothing was logged.")
+    )
 
 
 def _drawing(parts: Sequence[System], metric: str, axis: str) -> Drawing | None:

@@ -37,16 +37,8 @@ def section(tested: Tested) -> Section | None:
     )
     if not rows:
         return Section(title, "The best systems are right and wrong on the same examples.")
-    columns = [
-        "better",
-        "worse",
-        "example",
-        "target",
-        "prediction of the better",
-        "of the worse",
-        "its score",
-        "of the worse",
-    ]
+    names = [f"{whose}'s {what}" for what in ("prediction", "score") for whose in ("better", "worse")]
+    columns = ["better", "worse", "example", "target", *names]
     return Section(title, text, table=Table(columns, rows, filtered=True))
 
 

@@ -25,6 +25,14 @@ class Found:
     runs: Sequence[Run]
     skipped: Sequence[str]
 
+    @property
+    def tasks(self) -> dict[str, list[Run]]:
+        """The runs of each task."""
+        tasks: dict[str, list[Run]] = {}
+        for run in self.runs:
+            tasks.setdefault(run.task, []).append(run)
+        return tasks
+
 
 def find(named: Sequence[Path]) -> Found:
     """Return the runs that lie in or below folders.

@@ -17,6 +17,7 @@ from lightune.numbers import is_number
 from lightune.report.runs.folder import Row, Run
 
 Numbers = NDArray[np.float64]
+Positions = NDArray[np.intp]
 Rows = Sequence[Row]
 # Sums over some examples, (…, counts) → the metric of each, (…,).
 OfSums = Callable[[Numbers], Numbers]
@@ -38,10 +39,9 @@ class Measure:
     of_sums: OfSums
     scores: Numbers | None = None
 
-    def __call__(self, drawn: NDArray[np.intp]) -> Numbers:
+    def __call__(self, drawn: Positions) -> Numbers:
         """Return the metric of each row of positions, ``(rows, examples)`` → ``(rows,)``."""
-        times = np.stack([np.bincount(row, minlength=len(self.counts)) for row in drawn])
-        return self.of_sums(times @ self.counts)
+        return self.of_sums(_times(drawn) @ self.counts)
 
     @property
     def value(self) -> float:
@@ -52,6 +52,21 @@ class Measure:
     def alone(self) -> Numbers:
         """The metric of each example by itself, ``(examples,)``."""
         return self.of_sums(self.counts) if self.scores is None else self.scores
+
+
+def together(measures: Sequence[Measure]) -> Callable[[Positions], Numbers]:
+    """Return several metrics of the same examples as one function, ``(rows, examples)`` → ``(rows, measures)``."""
+
+    def of(drawn: Positions) -> Numbers:
+        times = _times(drawn)
+        return np.stack([each.of_sums(times @ each.counts) for each in measures], axis=-1)
+
+    return of
+
+
+def _times(drawn: Positions) -> Numbers:
+    """Return how often each example was drawn, ``(rows, examples)``."""
+    return np.stack([np.bincount(row, minlength=drawn.shape[1]) for row in drawn]).astype(np.float64)
 
 
 def measure(run: Run, metric: str) -> Measure | None:

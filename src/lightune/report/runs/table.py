@@ -75,7 +75,7 @@ def _row(run: Run, metrics: Sequence[str], costs: Sequence[str], page: Path) -> 
 
 def _revision(environment: Mapping[str, Any]) -> str:
     git = environment.get("git") or {}
-    return f"{str(git.get('revision', ''))[:8]}{' + changes' if git.get('dirty') else ''}"
+    return f"{str(git.get('revision', ''))[:8]}{'+' if git.get('dirty') else ''}"
 
 
 def _link(path: Path, page: Path) -> str:
@@ -83,11 +83,11 @@ def _link(path: Path, page: Path) -> str:
     return quote(Path(os.path.relpath(path, page.parent)).as_posix())
 
 
-def settings(found: Found) -> Section:
-    """Return in what the configurations differ; runs that differ in their seeds alone share a line."""
-    parts = systems(found.runs)
+def settings(task: str, members: Sequence[Run]) -> Section:
+    """Return in what the configurations of a task's runs differ; those of one system stand together."""
+    parts = systems(members)
     values = differing([system.runs[0] for system in parts])
-    title = "Configuration"
+    title = f"Configuration: {task}"
     if not values:
         return Section(title, "The runs differ in nothing but their seeds and folders.")
     lines = [[plain(key), *map(_setting, column)] for key, column in values.items()]
