@@ -153,7 +153,7 @@ COMBINATIONS = {
     "float16 without a GPU": Case("precision=16-mixed", ("precision=16-mixed needs a GPU", "precision=32")),
     "no such precision": Case("trainer.precision=33", ("trainer: ", "Precision", "33", "is invalid")),
     "no such accelerator": Case("trainer.accelerator=gpuu", ("trainer: ", "`accelerator='gpuu'`")),
-    "ranks in a multirun": Case("-m trainer=ddp seed=1,2", ("-m with DDP", "without -m")),
+    "ranks in a multirun": Case("-m trainer=ddp seed=1,2", ("-m with DDP", "hydra/sweeper=lightune")),
 }
 
 FILES = {

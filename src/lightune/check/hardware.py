@@ -76,7 +76,7 @@ def ranks_in_multirun(cfg: DictConfig) -> Iterator[ConfigError]:
     if name and "spawn" not in name and "fork" not in name:
         yield ConfigError(
             "-m with DDP: each rank would run the whole multirun again and train other hyper-parameters",
-            "type hydra/sweeper=lightune hydra/sweeper/sampler=grid, which starts a process for each job, or trainer=cpu",
+            "type hydra/sweeper=lightune hydra/sweeper/sampler=grid for a process for each job, or trainer=cpu",
         )
 
 
