@@ -192,7 +192,8 @@ def _differences(tested: Tested, metric: str) -> Section:
     columns = ["better", "other", "difference", "95 % interval", "p", "p (Holm)", "test", "effect"]
     adjusted = holm([pair.p for pair in every])
     rows = [_row(pair, p) for pair, p in zip(every, adjusted, strict=True)]
-    return Section(title, text, table=Table(columns, rows))
+    width = len(columns) if any(pair.effect for pair in every) else -1
+    return Section(title, text, table=Table(columns[:width], [row[:width] for row in rows]))
 
 
 def _row(pair: Pair, adjusted: float) -> list[Cell]:

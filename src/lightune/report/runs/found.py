@@ -49,7 +49,7 @@ def find(named: Sequence[Path]) -> Found:
         try:
             runs.append(read(folder, folder.name if name == _HERE else name))
         except DataError as error:
-            skipped.append(error.problem)
+            skipped.append(error.problem.replace(f"{shared}/", ""))
     if not runs:
         raise DataError("; ".join(skipped), "name a run folder whose files are whole")
     return Found(shared, runs, skipped)
