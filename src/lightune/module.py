@@ -123,21 +123,22 @@ class FineTuner(LightningModule):
             self._step = ranks.over_data(self._step)
             # Lightning divided by the micro-batches, DDP by the ranks, training_step by its scale.
             factor = _SCALE * self.trainer.accumulate_grad_batches * ranks.data_rank().size / self._targets()
-            gradients = self._gradients(optimizer)
-            if gradients:  # none where the step is left out
-                torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
+            self._multiply_gradients(optimizer, factor)
         self.tokens = self.tokens + self._step[_TOKENS]
         self.loss = (self._step[_LOSS] / self._targets()).float()
         self.log("train/loss", self.loss, prog_bar=True)
         self.log("train/tokens", self.tokens)
         self._step = torch.zeros_like(self._step)
 
-    def _gradients(self, optimizer: Optimizer) -> list[Tensor]:
-        own = getattr(self.trainer.strategy, "own_gradients", None)  # where parameters have none
-        if own is not None:
-            return list(own())
+    def _multiply_gradients(self, optimizer: Optimizer, factor: Tensor) -> None:
+        multiply = getattr(self.trainer.strategy, "multiply_gradients", None)  # where parameters have none
+        if multiply is not None:
+            multiply(float(factor))
+            return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        return [own_part(p.grad) for p in parameters if p.grad is not None]
+        gradients = [own_part(p.grad) for p in parameters if p.grad is not None]
+        if gradients:  # none where the step is left out
+            torch._foreach_mul_(gradients, factor.to(gradients[0].dtype))
 
     @property
     def loss_so_far(self) -> Tensor:
@@ -157,7 +158,7 @@ class FineTuner(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip gradients, also those of which each process has a part, as Lightning does others."""
-        in_parts = is_in_parts(self.model) and not hasattr(self.trainer.strategy, "own_gradients")  # DeepSpeed's way
+        in_parts = is_in_parts(self.model) and not hasattr(self.trainer.strategy, "multiply_gradients")
         if gradient_clip_val and in_parts and gradient_clip_algorithm != "value":
             clip_norm([p for group in optimizer.param_groups for p in group["params"]], gradient_clip_val)
         else:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -119,15 +120,24 @@ class DeepSpeed(DeepSpeedStrategy):
         self._groups = [list(group["params"]) for group in optimizer.param_groups]
         return optimizer, scheduler
 
+    def block_backward_sync(self) -> AbstractContextManager[None]:
+        """Do nothing where micro-batches are added up: `backward` has said that there are more to come."""
+        return nullcontext()
+
     def backward(self, closure_loss: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Add up gradients, and share them out after a step's last micro-batch."""
         assert self.lightning_module is not None
         accumulates = self.lightning_module.trainer.fit_loop._should_accumulate()
         self.deepspeed_engine.set_gradient_accumulation_boundary(not accumulates)
+        self.multiply_gradients(1.0)
         return super().backward(closure_loss, *args, **kwargs)
 
+    def multiply_gradients(self, factor: float) -> None:
+        """Have gradients multiplied before they are clipped: DeepSpeed divides them by its loss scale."""
+        self.deepspeed_engine.optimizer.override_loss_scale(1 / factor)
+
     def own_gradients(self) -> list[Tensor]:
-        """Return this process's part of the gradients that the optimiser is about to take; it is the same memory."""
+        """Return this process's part of the gradients that the optimiser is about to take."""
         zero: Any = self.deepspeed_engine.optimizer
         flat = [part.grad for part in self._flat_parts() if part.grad is not None]  # where they are offloaded
         return flat or [gradient for group in zero.averaged_gradients.values() for gradient in group]
