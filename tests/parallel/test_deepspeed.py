@@ -144,7 +144,7 @@ def test_one_process_evaluates_the_checkpoint(folder: Path, cell: str, tmp_path:
 def test_a_resumed_run_is_the_whole_one(folder: Path, stage: str) -> None:
     whole = folder / f"lora-{stage.removesuffix('_offload')}"
     _assert_same_weights(folder / f"resumed-{stage}", whole, atol=0 if stage == "2" else 1e-6)
-    assert running.losses(folder / f"resumed-{stage}")[3:] == running.losses(whole)[3:]
+    assert running.losses(folder / f"resumed-{stage}") == pytest.approx(running.losses(whole), abs=1e-6)
 
 
 @needs_deepspeed
@@ -169,12 +169,12 @@ def test_without_the_package_it_says_what_to_install(stage: str, monkeypatch: py
     [
         ("peft=adalora", "its ranks are shared out by"),
         ("quantization=nf4", "quantised weights cannot be shared out"),
-        ("precision=64", "precision=64-true: with DeepSpeed"),
+        ("precision=bf16-true", "precision=bf16-true: with DeepSpeed"),
         ("precision=bf16-mixed", "precision=bf16-mixed: with DeepSpeed"),
         ("optimizer=lamb", "Lamb would look at whole matrices"),
         ("callbacks=[default,weight_averaging]", "train on from the averaged weights"),
         ("callbacks=[default,gradual_unfreezing]", "gradual_unfreezing"),
-        ("trainer.gradient_clip_algorithm=value", "clips by the norm only"),
+        ("+trainer.gradient_clip_algorithm=value", "clips by the norm only"),
         ("callbacks.non_finite.action=skip", "DeepSpeed leaves out no step"),
         ("model.compile=true", "not with DeepSpeed"),
     ],

@@ -1,5 +1,6 @@
 """Weights, gradients and optimiser states shared out by DeepSpeed (ZeRO, Rajbhandari et al. 2020)."""
 
+import copy
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -185,7 +186,8 @@ class DeepSpeed(DeepSpeedStrategy):
         tensors, numbers = _kinds(next(iter(inner.state.values()), {}))
         self._link_states(inner)
         states = [
-            {**numbers, **{key: self._whole_state(parameter, key) for key in tensors}}
+            # A copy for each: torch counts the steps of a parameter in place.
+            {**copy.deepcopy(numbers), **{key: self._whole_state(parameter, key) for key in tensors}}
             for group in self._groups
             for parameter in group
         ]
@@ -242,7 +244,7 @@ class DeepSpeed(DeepSpeedStrategy):
         tensors, numbers = _kinds(states[0])
         for part in self._flat_parts():
             own = {key: torch.zeros_like(part) for key in tensors}
-            inner.state[part] = {**own, **{key: _copied(value) for key, value in numbers.items()}}
+            inner.state[part] = {**own, **copy.deepcopy(numbers)}
         self._link_states(inner)
         parameters = [parameter for group in self._groups for parameter in group]
         for number, parameter in enumerate(parameters):
@@ -265,7 +267,3 @@ def _kinds(state: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
     """Return the names of states that a parameter has an own number in for each of its own, and what it has once."""
     tensors = [key for key, value in state.items() if isinstance(value, Tensor) and value.dim()]
     return tensors, {key: value for key, value in state.items() if key not in tensors}
-
-
-def _copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
