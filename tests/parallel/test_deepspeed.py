@@ -88,15 +88,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return running.once(tmp_path_factory, "deepspeed", _run_all)
 
 
-def _alone(folder: Path, run: str) -> None:
-    options = ("trainer=cpu", f"data.batch_size={4 if run == 'accumulated' else 8}")
-    running.train(folder / run, *RUNS[run], *options)
+def _run_alone(folder: Path) -> None:
+    for run, typed in RUNS.items():
+        running.train(folder / run, *typed, "trainer=cpu", f"data.batch_size={4 if run == 'accumulated' else 8}")
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the same runs by one process."""
-    return running.once(tmp_path_factory, "alone", lambda folder: [_alone(folder, run) for run in RUNS] and None)
+    return running.once(tmp_path_factory, "alone", _run_alone)
 
 
 def _assert_same_weights(one: Path, other: Path, atol: float) -> None:

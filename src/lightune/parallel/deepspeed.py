@@ -2,8 +2,8 @@
 
 import copy
 from argparse import Namespace
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -121,9 +121,10 @@ class DeepSpeed(DeepSpeedStrategy):
         self._groups = [list(group["params"]) for group in optimizer.param_groups]
         return optimizer, scheduler
 
-    def block_backward_sync(self) -> AbstractContextManager[None]:
-        """Do nothing where micro-batches are added up: `backward` has said that there are more to come."""
-        return nullcontext()
+    @contextmanager
+    def block_backward_sync(self) -> Generator[None, None, None]:
+        """Do nothing where micro-batches are added up: `backward` says that there are more to come."""
+        yield
 
     def backward(self, closure_loss: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Add up gradients, and share them out after a step's last micro-batch."""
