@@ -175,3 +175,20 @@ def _scanned(log: bytes) -> Iterator[bytes]:
         if kind in (1, 4):
             yield record
             record = b""
+
+
+def run_in_ranks(folder: Path, ranks: int, commands: list[tuple[str, list[str]]]) -> None:
+    """Let processes of one group run commands, each a verb of `lightune.run` and its overrides, one after the other."""
+    file = folder / "commands.json"
+    file.write_text(json.dumps(commands), encoding="utf-8")
+    job = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    outcome = subprocess.run(
+        [*job, str(command.ROOT / "tests" / "in_ranks.py"), str(file)],
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr

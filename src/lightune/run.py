@@ -196,16 +196,7 @@ def _describe_run(cfg: DictConfig, experiment: Experiment) -> None:
     artefacts.write_yaml(folder / "overrides.yaml", experiment.module.card["overrides"])
     artefacts.write_json(folder / "environment.json", environment(cfg.seed))
     for logger in experiment.trainer.loggers:
-        logger.log_hyperparams(_flat(experiment.module.card["config"]))
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dotted keys: the form that loggers show best."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        name = f"{prefix}{key}"
-        flat.update(_flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value})
-    return flat
+        logger.log_hyperparams(artefacts.flat(experiment.module.card["config"]))
 
 
 def _prepare_resume(experiment: Experiment, path: Path) -> None:

@@ -3,12 +3,8 @@
 Two processes (gloo) on the CPU make each run, started once for all of them.
 """
 
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -67,19 +63,7 @@ def _run_all(folder: Path) -> None:
     commands = [("train", _typed(*cell, folder)) for cell in CELLS]
     stopped = [*_typed("lora", "2", folder), "trainer.max_steps=3", f"run_dir={folder / 'stopped'}"]
     commands += [("train", stopped), *_resumed("2", folder), *_resumed("3_offload", folder)]
-    file = folder / "commands.json"
-    file.write_text(json.dumps(commands), encoding="utf-8")
-    job = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    outcome = subprocess.run(
-        [*job, str(command.ROOT / "tests" / "in_ranks.py"), str(file)],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    running.run_in_ranks(folder, 2, commands)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,7 @@
 Each run is made by two processes (gloo), started once for all of them, as ``torchrun`` starts them on a cluster.
 """
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,7 +70,7 @@ def _run_all(folder: Path) -> None:
     stopped = [*_typed("lora", "fsdp", folder), "scheduler=constant", "trainer.max_steps=3"]
     commands += [("train", [*stopped, f"run_dir={folder / 'stopped'}"])]
     commands += [part for strategy in ("fsdp", "tp") for part in _resumed(strategy, folder)]
-    _run_in_ranks(folder, 2, commands)
+    running.run_in_ranks(folder, 2, commands)
 
 
 def _run_on_four(folder: Path) -> None:
@@ -85,23 +81,7 @@ def _run_on_four(folder: Path) -> None:
         strategy: [*running.SMALL, *RUNS["full"], *options, f"strategy={strategy}", f"data.batch_size={size}"]
         for strategy, size in sizes.items()
     }
-    _run_in_ranks(folder, 4, [("train", [*words, f"run_dir={folder / name}"]) for name, words in typed.items()])
-
-
-def _run_in_ranks(folder: Path, ranks: int, commands: list[tuple[str, list[str]]]) -> None:
-    file = folder / "commands.json"
-    file.write_text(json.dumps(commands), encoding="utf-8")
-    job = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    outcome = subprocess.run(
-        [*job, str(command.ROOT / "tests" / "in_ranks.py"), str(file)],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    running.run_in_ranks(folder, 4, [("train", [*words, f"run_dir={folder / name}"]) for name, words in typed.items()])
 
 
 @pytest.fixture(scope="module")

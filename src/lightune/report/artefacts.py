@@ -46,3 +46,12 @@ def write_tables(folder: Path, split: str, tables: Mapping[str, Sequence[Mapping
     """Write the finer tables of a split, such as ``test_per_class.json``."""
     for name, rows in tables.items():
         write_json(folder / f"{split}_{name}.json", list(rows))
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys: the form that loggers and tables show best."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        found.update(flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value})
+    return found

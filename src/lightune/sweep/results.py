@@ -16,10 +16,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from lightune.report import show
+from lightune.report.artefacts import write_text, written_whole
 from lightune.sweep.pictures import write_picture
 from lightune.sweep.report import write_report
 from lightune.sweep.shown import as_text, names, shown
-from lightune.sweep.study import REASON, WORDS, folder_of, is_good
+from lightune.sweep.study import REASON, WORDS, best_of, folder_of, is_good
 
 RESULTS, TRIALS, BEST = "optimization_results.yaml", "trials.csv", "experiment/best.yaml"
 REPORT, PICTURE = "report.html", "study.png"
@@ -37,7 +38,7 @@ def write_results(study: optuna.Study, folder: Path, fixed: Sequence[str], group
         groups: Names of the config groups.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    best = study.best_trials if any(map(is_good, study.trials)) else []
+    best = best_of(study)
     command = f"python train.py --config-dir {shlex.quote(str(folder))} experiment=best"
     again = command if best and "experiment" in groups else ""
     with FileLock(folder / ".results.lock"):  # workers of one study end at the same time
@@ -55,8 +56,7 @@ def write_results(study: optuna.Study, folder: Path, fixed: Sequence[str], group
 
 
 def _write_best(trial: FrozenTrial, path: Path, fixed: Sequence[str], groups: Collection[str]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(as_experiment([*fixed, *trial.user_attrs.get(WORDS, ())], groups), encoding="utf-8")
+    write_text(path, as_experiment([*fixed, *trial.user_attrs.get(WORDS, ())], groups))
 
 
 def _is_drawn(report: Path, study: optuna.Study) -> bool:
@@ -137,10 +137,8 @@ def _solutions(study: optuna.Study) -> dict[str, Any]:
 
 def _write_trials(study: optuna.Study, path: Path) -> None:
     columns, rows = trial_table(study)
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *rows])
-    unfinished.replace(path)
 
 
 def trial_table(study: optuna.Study) -> tuple[list[str], list[list[Any]]]:

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from lightune.report import show
-from lightune.sweep.study import is_good
+from lightune.sweep.study import best_of
 
 # What a bar or a line of a trial is drawn in, by how the trial ended.
 COLORS = {"COMPLETE": "#1f77b4", "PRUNED": "#ff7f0e", "FAIL": "#d62728", "RUNNING": "#2ca02c", "WAITING": "#7f7f7f"}
@@ -64,7 +64,7 @@ class Shown:
     @property
     def best(self) -> list[FrozenTrial]:
         """The best trial, or of several objectives those that none surpasses in all; none that breaks a constraint."""
-        return self.study.best_trials if any(map(is_good, self.trials)) else []
+        return best_of(self.study)
 
 
 def shown(study: optuna.Study) -> Shown:

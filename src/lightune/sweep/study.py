@@ -224,6 +224,11 @@ def is_good(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.COMPLETE and all(by <= 0 for by in beyond)
 
 
+def best_of(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the best trial, or of several objectives those that none surpasses in all; none breaks a constraint."""
+    return study.best_trials if any(map(is_good, study.get_trials(deepcopy=False))) else []
+
+
 def _override(key: str, value: Any) -> str:
     text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
     # Hydra's grammar does not take every text as it stands, such as an interpolation in an interpolation.

@@ -27,7 +27,7 @@ from lightune.sweep.samplers import grid_size, samplers
 from lightune.sweep.space import Space, space
 from lightune.sweep.stopping import enough
 from lightune.sweep.storage import claims, opened
-from lightune.sweep.study import Study, is_good
+from lightune.sweep.study import Study, best_of
 from lightune.sweep.summary import log_study
 
 _DIRECTIONS = {"min": "minimize", "max": "maximize"}
@@ -80,7 +80,7 @@ def sweep(
         log_study(study.study, folder, plain(node))
     if (reason := study.enough()) is not None:
         show.note(f"The study has ended early: {reason}.")
-    values = [trial.values for trial in study.study.best_trials] if any(map(is_good, study.trials)) else []
+    values = [trial.values for trial in best_of(study.study)]
     return values[0][0] if values and len(values[0]) == 1 else values
 
 

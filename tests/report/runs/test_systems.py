@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from lightune.report.artefacts import flat
 from lightune.report.runs.curves import points
-from lightune.report.runs.folder import Run, flat
+from lightune.report.runs.folder import Run
 from lightune.report.runs.systems import differing, labels, systems
 
 

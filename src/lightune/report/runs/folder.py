@@ -16,6 +16,7 @@ import yaml
 from lightune import checkpoint_card
 from lightune.errors import CheckpointError, DataError
 from lightune.numbers import is_number
+from lightune.report.artefacts import flat
 
 Row = Mapping[str, Any]
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
@@ -169,12 +170,3 @@ def _mapping(text: str) -> dict[str, Any]:
 
 def _is_finite(value: Any) -> bool:
     return is_number(value) and math.isfinite(value)
-
-
-def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        place = f"{prefix}{key}"
-        found.update(flat(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value})
-    return found
