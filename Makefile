@@ -8,7 +8,7 @@ PIP    := $(PY) -m pip --disable-pip-version-check -qq
 STAMP  := $(VENV)/.installed
 TESTED := $(VENV)/.installed-for-tests
 SHOWN  := $(VENV)/.installed-for-dashboard
-EXTRAS := dev,optimizers,sql,wandb,tensorboard,samplers
+EXTRAS := dev,optimizers,sql,wandb,mlflow,tensorboard,samplers
 # What tests need besides. peft imports what quantises wherever it finds it, which costs every run a second.
 TESTS  := quant,slurm,postgresql,dashboard,deepspeed
 ARGS   ?=
