@@ -23,7 +23,15 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-LOCKED_EXTRAS = {"dev", "optimizers", "sql", "wandb", "mlflow", "tensorboard", "samplers"}  # what `make install` installs
+LOCKED_EXTRAS = {
+    "dev",
+    "optimizers",
+    "sql",
+    "wandb",
+    "mlflow",
+    "tensorboard",
+    "samplers",
+}  # what `make install` installs
 TESTED_EXTRAS = {"quant", "slurm", "postgresql", "dashboard", "deepspeed"}  # what `make test` installs besides
 TARGETS = ("train", "test", "install", "lint", "bench", "clean", "help", "lock", "dashboard")
 

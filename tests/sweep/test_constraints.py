@@ -1,10 +1,15 @@
 """Bounds of what a run measures."""
 
+from functools import partial
+from typing import Any
+
 import optuna
 import pytest
 
 from lightune.errors import ConfigError
 from lightune.sweep.constraints import NUMBERS, constraint, missing, violations
+from lightune.sweep.samplers import samplers
+from lightune.sweep.space import Space
 
 
 @pytest.mark.parametrize(
@@ -41,3 +46,19 @@ def test_a_number_that_was_not_measured_is_named() -> None:
     assert missing(bounds, {"params/trainable": 1.0}) == (
         "it measured no params/trained: did you mean 'params/trainable'?"
     )
+
+
+def test_a_function_that_passes_all_on_makes_a_sampler_of_constraints() -> None:
+    def made(**options: Any) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.NSGAIISampler(**options)
+
+    looked_at: list[int] = []
+
+    def look(trial: optuna.trial.FrozenTrial) -> list[float]:
+        looked_at.append(trial.number)
+        return [0.0]
+
+    sampler = samplers(partial(made, seed=1), Space(), look)
+    study = optuna.create_study(sampler=sampler(0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert looked_at == [0, 1]

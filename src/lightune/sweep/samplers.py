@@ -31,7 +31,7 @@ def samplers(sampler: Any, searched: Space, constraints: Constraints | None = No
     seed = given.pop("seed", None)
     arguments = (searched.grid(),) if _is_grid(sampler) else ()
     if constraints is not None:
-        if "constraints_func" not in inspect.signature(made).parameters:
+        if not _takes(made, "constraints_func"):
             raise ConfigError(
                 f"hydra.sweeper.constraints: {made.__name__} does not look at them",
                 "type hydra/sweeper/sampler=tpe, gp, nsgaii or nsgaiii",
@@ -50,6 +50,12 @@ def samplers(sampler: Any, searched: Space, constraints: Constraints | None = No
 def grid_size(sampler: Any, searched: Space) -> int | None:
     """Return how many points there are, where the sampler goes through a grid."""
     return prod(map(len, searched.grid().values())) if _is_grid(sampler) else None
+
+
+def _takes(made: Callable[..., Any], argument: str) -> bool:
+    """Return whether an argument may be given: a function that passes all on says so of every one."""
+    parameters = inspect.signature(made).parameters
+    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _is_grid(sampler: Any) -> bool:
