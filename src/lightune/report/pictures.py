@@ -21,6 +21,8 @@ _COSTS = {
 _NUMBERED = 30  # labels up to which each cell holds its count
 _NAMED = 200  # labels up to which each has its name beside its line
 _LONGEST = 34  # characters of a name
+_FEW = 10  # methods whose points hardly lie together
+_NUMBER = (0.035, 0.03)  # what a point's number takes of a panel's width and height
 
 
 def write_pictures(folder: Path, split: str, tables: Mapping[str, Rows]) -> None:
@@ -50,7 +52,11 @@ def write_comparison(path: Path, points: Rows, metric: str) -> None:
 
 
 def comparison(points: Rows, metric: str) -> "Figure":
-    """Return the picture: a panel a cost, a numbered point a method, best first, and their names beside."""
+    """Return the picture: a panel a cost, a numbered point a method, best first, and their names beside.
+
+    Where points lie so close that their numbers would cover each other, the best one's number stands with how many more
+    are there: ``3 +12``.
+    """
     from matplotlib.figure import Figure
 
     ranked = sorted(points, key=lambda point: -point[f"test/{metric}"])
@@ -60,16 +66,29 @@ def comparison(points: Rows, metric: str) -> "Figure":
     for axes, (cost, label) in zip(panels.subplots(len(_COSTS), squeeze=False).flat, _COSTS.items(), strict=True):
         across, up = [point[cost] for point in ranked], [point[f"test/{metric}"] for point in ranked]
         axes.scatter(across, up, s=14)
-        for number, place in enumerate(zip(across, up, strict=True), start=1):
-            axes.annotate(str(number), place, xytext=(2, 2), textcoords="offset points", fontsize=7)
         if min(across) > 0 and max(across) > 10 * min(across):
             axes.set_xscale("log")
+        _number_points(axes, [*zip(across, up, strict=True)])
         axes.set_xlabel(label)
         axes.set_ylabel(f"{metric} on test")
         axes.grid(visible=True, alpha=0.3)
     lines = [f"{i:2d} {point[f'test/{metric}']:.3f} {point['name']}" for i, point in enumerate(ranked, start=1)]
+    lines += ["", "+2: two more lie there"] if len(ranked) > _FEW else []
     names.text(0.02, 0.98, "\n".join(lines), va="top", family="monospace", fontsize=8)
     return figure
+
+
+def _number_points(axes: "Axes", points: Sequence[tuple[float, float]]) -> None:
+    """Write each point's place in the ranking beside it, once for those that lie together."""
+    axes.autoscale_view()
+    places = axes.transAxes.inverted().transform(axes.transData.transform(points))
+    together: dict[int, int] = {}  # point with a number → further points at its place
+    for point, place in enumerate(places):
+        near = [other for other in together if all(abs(place - places[other]) < _NUMBER)]
+        together.update({near[0]: together[near[0]] + 1} if near else {point: 0})
+    for point, others in together.items():
+        text = f"{point + 1} +{others}" if others else str(point + 1)
+        axes.annotate(text, points[point], xytext=(2, 2), textcoords="offset points", fontsize=7)
 
 
 def confusion(rows: Rows) -> "Figure":
