@@ -23,11 +23,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightune import checkpoint_card, machine, overrides
+from lightune import checkpoint_card, machine, overrides, repeat
 from lightune.check import check
 from lightune.continuation import earlier_overrides, refuse_other_choices, refuse_presets
 from lightune.errors import CheckpointError, ConfigError, UserError, nearest
 from lightune.objective import metric_mode, objectives
+from lightune.repeat import earlier
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
@@ -54,7 +55,7 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
     except _MENDABLE as error:
         if wants_traceback:
             raise
-        fail(explain(error))
+        fail(earlier.in_its_context(explain(error), sys.argv[1:]))
     except ValueError as error:
         if wants_traceback or _NO_NULL not in str(error):
             raise
@@ -129,7 +130,7 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> Any:
             return import_module("lightune.doctor").verdict(cfg)
         if cfg.get("plan"):
             return import_module("lightune.forecast").plan(cfg)
-        work = getattr(import_module(f"lightune.{room}"), verb)
+        work = getattr(import_module(f"lightune.{repeat.room(cfg) or room}"), verb)
         if not gc.get_freeze_count():
             gc.freeze()  # modules stay: each look of the collector at what libraries made takes a third of a second
         return work(cfg)
@@ -176,13 +177,7 @@ def settle_run_dir(cfg: DictConfig) -> None:
         folder /= "" if varies else f"trial_{int(HydraConfig.get().job.num):04d}"
     cfg.run_dir = str(folder.absolute())
     if not _is_multirun():
-        sys.argv[1:] = _placed(sys.argv[1:], run_dir=cfg.run_dir)
-
-
-def _placed(arguments: Sequence[str], **values: str) -> list[str]:
-    """Return a command line on which these keys have these values, whatever was typed for them."""
-    others = [a for a in arguments if not a.startswith(tuple(f"{key}=" for key in values))]
-    return [*others, *(f"{key}={overrides.quoted(value)}" for key, value in values.items())]
+        sys.argv[1:] = overrides.placed(sys.argv[1:], run_dir=cfg.run_dir)
 
 
 def with_earlier_overrides(arguments: Sequence[str], must_have: str = "") -> list[str]:
@@ -212,7 +207,7 @@ def with_earlier_overrides(arguments: Sequence[str], must_have: str = "") -> lis
     named = overrides.typed(arguments, key)
     if named:
         return _continue(arguments, key, named)
-    return list(arguments)
+    return earlier.with_its_overrides(arguments)
 
 
 def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
@@ -222,10 +217,10 @@ def _continue(arguments: Sequence[str], key: str, named: str) -> list[str]:
     refuse_other_choices(card, typed, key)
     refuse_presets(a for a in arguments if "=" in a and a not in card["overrides"])
     own = {key: str(path), **_run_folder(arguments, key, path)}
-    command = _placed(arguments, **own)
+    command = overrides.placed(arguments, **own)
     place = overrides.first(command)
-    earlier = earlier_overrides(card, replaced=set(map(overrides.key_of, command[place:])))
-    return [*command[:place], *earlier, *command[place:]]
+    then = earlier_overrides(card, replaced=set(map(overrides.key_of, command[place:])))
+    return [*command[:place], *then, *command[place:]]
 
 
 def _run_folder(arguments: Sequence[str], key: str, path: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from lightune.keys import KEYS, referred
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
 _PRESETS = ("experiment", "debug", "hparams_search")
 # The keys and groups that a checkpoint's own overrides may name.
-_OF_A_COMMAND = set("trust paths run_dir resume checkpoint adapter merge combine output check plan".split())
+_OF_A_COMMAND = set("trust paths run_dir resume reproduce checkpoint adapter merge combine output check plan".split())
 _FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - _OF_A_COMMAND
 # What belongs to this command rather than to the run that wrote the checkpoint.
 _OWN = (*sorted(_OF_A_COMMAND), "model.trust_remote_code", "split")
@@ -38,17 +38,28 @@ def continued(cfg: DictConfig, path: Path, commanded: Iterable[str]) -> DictConf
         CheckpointError: The checkpoint is missing or damaged, or of another task, model or method than typed.
         ConfigError: Its configuration names code that is not trusted.
     """
-    card = checkpoint_card.read(path)
+    merged = changed(cfg, checkpoint_card.read(path), commanded)
+    refuse_untrusted(plain(merged), cfg.trust)
+    return merged
+
+
+def changed(cfg: DictConfig, card: Mapping[str, Any], commanded: Iterable[str]) -> DictConfig:
+    """Return an earlier run's configuration with the typed overrides on top.
+
+    Args:
+        cfg: Composed from that run's overrides and the typed ones.
+        card: Its ``config`` and its ``overrides``.
+        commanded: Both, in this order.
+    """
     saved: dict[str, Any] = _moved(card["config"], card["config"].get("run_dir"), cfg.run_dir)
     earlier = {overrides.key_of(override): override for override in card["overrides"]}  # of equal keys the last counts
     typed = [override for override in commanded if earlier.get(overrides.key_of(override)) != override]
     merged = as_config(saved)
-    taken = [*_OWN, *map(_place, typed)]
+    taken = [*(place for place in _OWN if place in cfg or "." in place), *map(_place, typed)]
     for place in (*taken, *_dependents(cfg, taken, known=_leaves(saved))):
         _take(merged, cfg, place)
     if "checkpoint" in cfg:
         _for_evaluation(merged, cfg, typed)
-    refuse_untrusted(plain(merged), cfg.trust)
     return merged
 
 

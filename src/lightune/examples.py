@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 
 from lightune.data.augmentation import Augmentation
 from lightune.data.filters import filtered
+from lightune.data.folds import fold, pooled
 from lightune.data.sampling import sampled
 from lightune.data.sources import Source, Stream
 from lightune.data.splits import SPLITS, complete
@@ -51,17 +52,19 @@ def read_examples(cfg: DictConfig, need: Collection[str]) -> Examples:
     filters = plain(cfg.data.get("filter")) or {}
     rows = source.rows(cfg.seed) if isinstance(source, Stream) and "train" in need else None
     need = set(need) - ({"train"} if rows else set())
-    given = {split: filtered(table, filters) for split, table in source.load(need).items()}
+    folds = cfg.data.get("folds") if need & {"train", "val"} else None
+    read = need | {"train", "val"} if folds else need  # both of which folds are cut from
+    given = {split: filtered(table, filters) for split, table in source.load(read).items()}
     to_predict = {} if rows or "train" in need else _to_predict(task, given)
     tables = {split: task.read(table) for split, table in {**given, **to_predict}.items()}
-    tables = complete(
-        tables,
-        cfg.seed,
-        dict(cfg.data.split),
-        stratify=lambda table: _keys(task.stratum, table),
-        group=lambda table: _keys(task.group, table),
-        need=need,
-    )
+    keys: dict[str, Any] = {
+        "stratify": lambda table: _keys(task.stratum, table),
+        "group": lambda table: _keys(task.group, table),
+    }
+    tables = complete(tables, cfg.seed, dict(cfg.data.split), **keys, need=read)
+    if folds:
+        task = _with_labels_of(task, pooled(tables))
+        tables = fold(tables, cfg.data.get("fold") or 1, folds, cfg.seed, **keys)
     if rows:
         task = task.with_labels(task.read(_first(rows, filters)))
     elif "train" in tables:
@@ -77,6 +80,12 @@ def read_examples(cfg: DictConfig, need: Collection[str]) -> Examples:
 def _first(rows: Rows, filters: Mapping[str, Any]) -> Table:
     """Return the first rows of a stream: labels are taken from them."""
     return filtered(Table(list(islice(rows(0), _LOOKED_AT)), STREAMED), filters)
+
+
+def _with_labels_of(task: Task, pool: Table) -> Task:
+    """Return the task with the labels of all folds: each fold's run has the same ones, in the same order."""
+    labels = getattr(task.with_labels(pool), "labels", None)
+    return cast(Task, replace(cast(Any, task), labels=labels)) if labels else task
 
 
 def _to_predict(task: Task, tables: Mapping[str, Table]) -> dict[str, Table]:

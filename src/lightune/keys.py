@@ -15,12 +15,13 @@ SPLITS = ("train", "val", "test")
 KEYS = {
     "": frozenset(
         "paths task data model tokenizer quantization peft optimizer scheduler trainer callbacks logger name headline "
-        "objective run_dir seed resume trust checkpoint split adapter merge combine output check plan".split()
+        "objective run_dir seed seeds resume reproduce trust checkpoint split adapter merge combine output check "
+        "plan".split()
     ),
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(
         "source split epochs max_length batch_size eval_batch_size tokens_per_batch balanced num_workers "
-        "pad_to_multiple_of limit packing filter sample augment weights "
+        "pad_to_multiple_of limit packing filter sample augment weights folds fold "
         "epoch_size".split()
     ),
     "data.limit": frozenset(SPLITS),

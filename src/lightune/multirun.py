@@ -14,9 +14,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from lightune.check import check_multirun
+from lightune.check import check_multirun, check_study
 from lightune.cli import fail
 from lightune.errors import UserError
+from lightune.repeat import left
 
 TABLE = "runs.csv"
 # What a method of adaptation costs; a table over methods has a column of each.
@@ -46,13 +47,13 @@ class Job:
         cfg = returned.cfg
         if returned.status != JobStatus.COMPLETED or cfg is None:
             return None
-        path = Path(str(cfg.run_dir)) / "metrics.json"
-        if not path.is_file():
+        folder = Path(str(cfg.run_dir))
+        metrics = left.numbers_of(folder) or left.means(folder)
+        if not metrics:
             return None
         pairs = (text.lstrip("+").partition("=") for text in returned.overrides or ())
         headline = [*(cfg.get("headline") or [cfg.task.monitor])]
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        return cls({key: value for key, _, value in pairs}, path.parent, headline, metrics)
+        return cls({key: value for key, _, value in pairs}, folder, headline, metrics)
 
     @classmethod
     def found(cls, folder: Path) -> "Job | None":
@@ -83,10 +84,11 @@ class Multirun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse what no job can do that has no process of its own, or whose ranks the launcher does not start."""
-        if _has_processes(config) or config.hydra.launcher.get("tasks_per_node", 1) > 1:
-            return
         try:
-            check_multirun(config)
+            if _has_processes(config):
+                check_study(config)
+            elif config.hydra.launcher.get("tasks_per_node", 1) == 1:
+                check_multirun(config)
         except UserError as error:  # Hydra would make a warning of it
             fail(error)
 

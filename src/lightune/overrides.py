@@ -47,6 +47,12 @@ def _of(arguments: Iterable[str], key: str) -> list[str]:
     return [argument for argument in arguments if argument.startswith(f"{key}=")]
 
 
+def placed(arguments: Sequence[str], **values: str) -> list[str]:
+    """Return a command line on which these keys have these values, whatever was typed for them."""
+    others = [a for a in arguments if not a.startswith(tuple(f"{key}=" for key in values))]
+    return [*others, *(f"{key}={quoted(value)}" for key, value in values.items())]
+
+
 def parsed(override: str) -> Override | None:
     """Return an override as Hydra reads it, or None where it cannot."""
     try:

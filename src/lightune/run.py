@@ -220,7 +220,7 @@ def _refuse_to_overwrite(folder: Path, resume: Path | None) -> None:
 def _card(cfg: DictConfig, changed: list[str]) -> dict[str, Any]:
     """Return what every checkpoint of this run says of itself."""
     keys = tuple(f"{overrides.key_of(word)}=" for word in changed)
-    own = ("run_dir=", "resume=", "checkpoint=", "hydra.")
+    own = ("run_dir=", "resume=", "reproduce=", "checkpoint=", "hydra.")
     return {
         "version": __version__,
         "config": plain(cfg),

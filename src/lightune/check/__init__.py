@@ -8,11 +8,11 @@ names) is checked in the assembly room before weights are loaded.
 from omegaconf import DictConfig
 
 from lightune import keys
-from lightune.check import combination, data, hardware, methods, numbers, strategies
+from lightune.check import combination, data, hardware, methods, numbers, repeats, strategies
 from lightune.check.combination import architecture_error
 from lightune.check.rule import Rule
 
-__all__ = ["architecture_error", "check", "check_multirun"]
+__all__ = ["architecture_error", "check", "check_multirun", "check_study"]
 
 RULES: tuple[Rule, ...] = (
     keys.unknown,
@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *methods.RULES,
     *strategies.RULES,
     *hardware.RULES,
+    *repeats.RULES,
 )
 
 
@@ -53,5 +54,20 @@ def check_multirun(cfg: DictConfig) -> None:
     Raises:
         ConfigError: Each rank of a distributed job would start the whole multirun again.
     """
+    if repeats.repeats(cfg):
+        return  # each run is a process of its own
     for error in hardware.ranks_in_multirun(cfg):
+        raise error
+
+
+def check_study(cfg: DictConfig) -> None:
+    """Refuse what cannot be done by the trials of a study.
+
+    Args:
+        cfg: What all of them share.
+
+    Raises:
+        ConfigError: Each trial would be several runs.
+    """
+    for error in repeats.several_in_a_study(cfg):
         raise error

@@ -56,6 +56,7 @@ _WHOLE = {
     "data.sample.train": None,
     "data.limit.train": None,
     "data.augment": None,
+    "data.folds": None,
 }
 
 

@@ -25,6 +25,8 @@ _NUMBERS: dict[str, _Expected] = {
     "data.tokens_per_batch": _OR_NULL,
     "data.epoch_size": _POSITIVE,
     "data.shuffle_buffer": _POSITIVE,
+    "data.folds": ("null or a whole number of at least 2", lambda v: v is None or (is_whole(v) and v >= 2), 5),
+    "data.fold": ("null or a whole number of at least 1", lambda v: v is None or (is_whole(v) and v >= 1), 1),
     "data.balanced": _SWITCH,
     "data.packing": _SWITCH,
     "data.pad_to_multiple_of": _OR_NULL,

@@ -52,7 +52,7 @@ def cut(
     """
     shares = _shares(fractions)
     labels: list[Hashable] = [None] * len(table) if stratify is None else list(stratify)
-    units = _units(range(len(table)) if group is None else group, seed)
+    units = units_of(range(len(table)) if group is None else group, seed)
     assert len(labels) == sum(map(len, units)) == len(table)
     if len(units) < len(shares):
         what = ("row" if group is None else "group") + ("s" if len(units) != 1 else "")
@@ -104,10 +104,10 @@ def complete(
     missing = [name for name in SPLITS if name not in tables and name in fractions]
     if "train" not in tables:
         _check_given(needed - set(tables))
-        return _ordered(tables)
+        return ordered(tables)
     _check_named(needed - set(tables) - set(missing))
     if not missing:
-        return _ordered(tables)
+        return ordered(tables)
     train = tables["train"]
     parts = {name: Fraction(fractions.get(name, 0)) for name in ("train", *missing)}
     whole = sum(parts.values())
@@ -118,10 +118,11 @@ def complete(
         stratify(train) if stratify else None,
         group(train) if group else None,
     )
-    return _ordered({**tables, **pieces})
+    return ordered({**tables, **pieces})
 
 
-def _ordered(tables: Mapping[str, Table]) -> dict[str, Table]:
+def ordered(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Return splits in their usual order, others after them."""
     names = [name for name in SPLITS if name in tables] + [name for name in tables if name not in SPLITS]
     return {name: tables[name] for name in names}
 
@@ -166,7 +167,7 @@ def _shares(fractions: Mapping[str, float]) -> list[Fraction]:
     return [share / sum(exact) for share in exact]
 
 
-def _units(keys: Keys, seed: int) -> list[list[int]]:
+def units_of(keys: Keys, seed: int) -> list[list[int]]:
     """Return the rows of each key, the keys in an order that looks random and depends on the seed alone."""
     rows: dict[Hashable, list[int]] = {}
     for index, key in enumerate(keys):
@@ -178,7 +179,7 @@ def _deal_rows(units: list[list[int]], labels: list[Hashable], shares: list[Frac
     """Deal single rows, label by label; what rounding owes a split is carried to the next label."""
     bins: Bins = [[] for _ in shares]
     owed = [Fraction(0)] * len(shares)
-    for stratum in _strata(units, labels):
+    for stratum in strata(units, labels):
         counts = _apportion(len(stratum), shares, owed, first)
         owed = [debt + len(stratum) * share - count for debt, share, count in zip(owed, shares, counts, strict=True)]
         rest = iter(stratum)
@@ -213,7 +214,7 @@ def _deal_groups(units: list[list[int]], labels: list[Hashable], shares: list[Fr
     """Deal groups, label by label, each to the split that is owed the most rows."""
     bins: Bins = [[] for _ in shares]
     owed = [Fraction(0)] * len(shares)
-    for stratum in _strata(units, labels):
+    for stratum in strata(units, labels):
         size = sum(map(len, stratum))
         owed = [debt + size * share for debt, share in zip(owed, shares, strict=True)]
         for position, unit in enumerate(stratum):
@@ -223,7 +224,7 @@ def _deal_groups(units: list[list[int]], labels: list[Hashable], shares: list[Fr
     return bins
 
 
-def _strata(units: list[list[int]], labels: list[Hashable]) -> Bins:
+def strata(units: list[list[int]], labels: list[Hashable]) -> Bins:
     """Sort units by their rows' commonest label; return the rarest label's first.
 
     The frequent labels come last because they can make up for what the rare ones could not give.

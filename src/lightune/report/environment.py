@@ -9,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 _PACKAGES = (
     "lightune",
     "torch",
@@ -28,20 +26,32 @@ _PACKAGES = (
 
 def environment(seed: int) -> dict[str, Any]:
     """Return versions, the project's revision, the machine, the command and the seed."""
+    found = before_torch()
     return {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "seed": seed,
+        **found,
+        "machine": {**found["machine"], **_devices()},
+    }
+
+
+def before_torch() -> dict[str, Any]:
+    """Return what of it can be told without importing torch: versions, revision, and part of the machine."""
+    return {
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _PACKAGES},
         "git": _git(),
-        "machine": {
-            "platform": platform.platform(),
-            "processor": platform.machine(),
-            "cpus": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            "cuda": torch.version.cuda,
-        },
+        "machine": {"platform": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
+    }
+
+
+def _devices() -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
     }
 
 

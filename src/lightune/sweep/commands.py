@@ -1,7 +1,7 @@
 """The command line of a trial: what was typed for the study, with values of its own."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
@@ -28,13 +28,13 @@ def commands(config: DictConfig, fixed: Sequence[str]) -> Words:
     typed = [str(word) for word in config.hydra.overrides.hydra]
     key = "run_dir" if "run_dir" in config else "hydra.run.dir"
     if not is_launched(config):
-        own = [word for word in typed if not word.lstrip("+~").startswith(_SWEEPS)]
-        return lambda words, place: [*_flags(), *fixed, *own, *words, f"{key}={place}", _TOLD]
+        own = of_a_run(typed)
+        return lambda words, place: [*flags(), *fixed, *own, *words, f"{key}={place}", _TOLD]
 
     def launched(words: Sequence[str], place: Path) -> list[str]:
         folder = [f"hydra.sweep.dir={place.parent}", f"hydra.sweep.subdir={place.name}"]
         own_folder = [f"run_dir={place}"] if key == "run_dir" else []
-        return ["-m", *_flags(), *fixed, *typed, *words, *folder, *own_folder, _TOLD]
+        return ["-m", *flags(), *fixed, *typed, *words, *folder, *own_folder, _TOLD]
 
     return launched
 
@@ -44,7 +44,12 @@ def is_launched(config: DictConfig) -> bool:
     return not str(config.hydra.launcher.get("_target_", _BASIC)).endswith(_BASIC)
 
 
-def _flags() -> list[str]:
+def of_a_run(words: Iterable[str]) -> list[str]:
+    """Return those overrides of Hydra's own keys that mean something to a single run."""
+    return [word for word in words if not word.lstrip("+~").startswith(_SWEEPS)]
+
+
+def flags() -> list[str]:
     """Return the flags of this command that say where the configuration lies."""
     arguments, _ = get_args_parser().parse_known_args(sys.argv[1:])
     flags = {"--config-name": arguments.config_name, "--config-path": arguments.config_path}
