@@ -50,13 +50,13 @@ def test_ctrl_c_ends_all_and_the_same_command_goes_on_as_if_nothing_had_been(tmp
     folder = tmp_path / "several"
     last = folder / "seed_8" / "checkpoints" / "last.ckpt"
     with running.started("train", tmp_path, *typed) as process:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not last.exists():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)  # to this one alone: the runs are in groups of their own
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     assert process.returncode == 130, said
     assert "The same command with run_dir=" in said
     assert not (folder / "seed_8" / "metrics.json").exists()
@@ -157,7 +157,7 @@ def test_nothing_is_tried_again_and_again_that_no_run_can_do(tmp_path: Path) -> 
     outcome = run("train", typed, tmp_path)
     _ended(outcome, 1, "task.monitor=nope")
     assert outcome.out.count("==") == 2  # one headline
-    assert not (tmp_path / "several" / "seed_43").exists()
+    assert [entry.name for entry in (tmp_path / "several").glob("[!.]*")] == ["seed_42.log"]
 
 
 def test_a_job_of_a_multirun_may_be_several_runs_of_several_processes(tmp_path: Path) -> None:

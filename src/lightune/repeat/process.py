@@ -3,7 +3,6 @@
 import codecs
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import BinaryIO
@@ -12,7 +11,6 @@ from lightune.errors import ConfigError, UserError
 from lightune.sweep.processes import Command, end, start
 
 _POLL = 0.05  # seconds
-_STOPS = 120.0  # seconds in which a run that is interrupted finishes its step and writes its checkpoint
 _SAYS = "\nlightune: "  # what stands before the message of an error that a user can mend
 
 
@@ -55,7 +53,7 @@ def finished(command: Command) -> Ended:
             followed.to_its_end()
         except KeyboardInterrupt:
             end(followed.process, signal.SIGINT)
-            followed.to_its_end(within=_STOPS)
+            followed.to_its_end()  # it finishes its step, and writes its checkpoint
             raise
         finally:
             end(followed.process)  # and whatever it has left
@@ -72,9 +70,8 @@ class _Followed:
         self._log = log
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def to_its_end(self, within: float = float("inf")) -> None:
-        until = time.monotonic() + within
-        while self.process.is_alive() and time.monotonic() < until:
+    def to_its_end(self) -> None:
+        while self.process.is_alive():
             self._show()
             self.process.join(_POLL)
         self._show()

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lightune import commanded, machine, overrides
@@ -51,8 +52,7 @@ def train(cfg: DictConfig) -> float | list[float] | None:
             series.run()
         except KeyboardInterrupt:
             series.summary.write(folder)
-            again = overrides.word("run_dir", folder)
-            show.note(f"\nStopped. The same command with {again} goes on with what is not finished.")
+            show.note(f"\nStopped. The same command with {_place(folder)} goes on with what is not finished.")
             sys.exit(130)
     series.summary.print([*(cfg.get("headline") or [cfg.task.monitor])], folder)
     if series.failed:
@@ -114,6 +114,7 @@ class Series:
             self.failed[repeat.name] = ended.error.problem
             show.note(f"{repeat.name} failed: {ended.error.problem}")
         else:
+            (self.folder / FILE).unlink()  # nothing has begun, and another command may
             raise ended.error
 
     def _command(self, repeat: Repeat, place: Path) -> Command:
@@ -129,8 +130,14 @@ class Series:
         name, reason = next(iter(self.failed.items()))
         return TrainingError(
             f"{len(self.failed)} of {len(self.planned)} runs failed ({', '.join(self.failed)}). {name}: {reason}",
-            f"see {self.folder / name}.log; the same command with {overrides.word('run_dir', self.folder)} tries again",
+            f"see {self.folder / name}.log; the same command with {_place(self.folder)} tries again",
         )
+
+
+def _place(folder: Path) -> str:
+    """Return the folder as it is typed: in a multirun it is the one in which each job has a folder of its own."""
+    of_a_job = HydraConfig.get().mode == RunMode.MULTIRUN
+    return overrides.word("run_dir", folder.parent if of_a_job else folder)
 
 
 def _refuse_few_rows(cfg: DictConfig) -> None:
