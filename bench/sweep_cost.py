@@ -22,11 +22,11 @@ import yaml
 from compare_hf import markdown, measured
 from hf_jobs import ROOT
 
+# Besides what the preset searches: learning rate, weight decay and warm-up.
 SEARCHED = (
     "optimizer.lr=tag(log, interval(1e-4, 3e-2))",
     "peft.config.r=choice(4,8,16,32)",
     "peft.config.lora_dropout=choice(0.0,0.05,0.1)",
-    "scheduler.warmup=choice(0.0,0.06,0.15)",
 )
 METRIC = "val/f1_macro"
 
@@ -45,8 +45,8 @@ def typed(data: Path, train: int, val: int) -> list[str]:
 def pruned(words: list[str], count: int, folder: Path) -> list[str]:
     """Return the command of the study."""
     own = [
-        *("hparams_search=asha", "hydra/sweeper/sampler=random", "++hydra.sweeper.params={}"),
-        *(f"hydra.sweeper.n_trials={count}", "hydra.sweeper.baseline=false", "hydra.sweeper.study_name=study"),
+        *("hparams_search=asha", "hydra/sweeper/sampler=random", "hydra.sweeper.study_name=study"),
+        *(f"hydra.sweeper.n_trials={count}", "hydra.sweeper.baseline=false"),
     ]
     return [sys.executable, "train.py", "-m", *own, f"paths.runs={folder}", *words, *SEARCHED]
 
@@ -56,7 +56,7 @@ def plain(words: list[str], folder: Path) -> list[str]:
     points = _trials(folder)
     (folder / "experiment").mkdir(exist_ok=True)
     for number, row in enumerate(points):
-        values = {word.partition("=")[0]: row[word.partition("=")[0]] for word in SEARCHED}
+        values = {key: text for key, text in row.items() if "." in key}
         text = "# @package _global_\n" + yaml.safe_dump(_nested(values))
         (folder / "experiment" / f"point_{number:02d}.yaml").write_text(text, encoding="utf-8")
     names = ",".join(f"point_{number:02d}" for number in range(len(points)))
