@@ -1,6 +1,5 @@
 """Several real runs: broken off and gone on with, one of them failing, on folds, with ranks, inside a multirun."""
 
-import itertools
 import json
 import shutil
 import signal
@@ -21,10 +20,10 @@ from lightune.report.runs.systems import systems
 from tests import running
 from tests.command import Outcome, composed, run
 
-STEPS = 40
+STEPS = 20
 SEEDS = (
     "task=classification",
-    "trainer.max_epochs=8",
+    "trainer.max_epochs=4",
     "callbacks.last.every_n_steps=1",
     "callbacks.early_stopping=null",
 )
@@ -123,18 +122,16 @@ def test_folds_are_validated_on_in_turn_and_a_run_that_fails_keeps_none_from_end
     assert all([row["id"] for row in running.predictions(each)] == [f"test{i}" for i in range(6)] for each in runs)
     (system,) = systems(find([folder]).runs)
     assert len(system.runs) == 3
-    _evaluations_see_the_fold(runs, tmp_path)
+    _evaluation_sees_the_fold(runs[1], tmp_path)
 
 
-def _evaluations_see_the_fold(runs: list[Path], folder: Path) -> None:
-    """Assert that eval.py finds each run's own fold again, that no row lies in two, and all in one."""
-    seen = []
-    for each in runs:
-        place = running.evaluate(each / "checkpoints" / "best.ckpt", folder / f"eval_{each.name}", "split=val")
-        assert running.metrics(place, "val/") == pytest.approx(running.metrics(each, "val/"), abs=1e-6)
-        seen.append([row["id"] for row in running.predictions(place)])
-    assert [*map(len, seen)] == [5, 5, 5]
-    assert sorted(itertools.chain(*seen)) == sorted(f"train{i}" for i in range(15))
+def _evaluation_sees_the_fold(run_dir: Path, folder: Path) -> None:
+    """Assert that eval.py finds a run's own fold again."""
+    place = running.evaluate(run_dir / "checkpoints" / "best.ckpt", folder / "eval", "split=val")
+    assert running.metrics(place, "val/") == pytest.approx(running.metrics(run_dir, "val/"), abs=1e-6)
+    ids = [row["id"] for row in running.predictions(place)]
+    assert len(ids) == 5
+    assert all(name.startswith("train") for name in ids)
 
 
 def test_all_folds_know_the_same_labels_and_leave_test_as_it_is(tmp_path: Path) -> None:
