@@ -173,6 +173,7 @@ def test_one_process_goes_on_where_several_stopped(folder: Path, tmp_path: Path)
     ("typed", "said"),
     [
         (["peft=adalora", "strategy=fsdp"], "adalora"),
+        (["model=tiny-decoder", "peft=shadow", "strategy=fsdp"], "weights that FSDP has let go of"),
         (["precision=64", "strategy=fsdp"], "cannot share out a model that is computed in it"),
         (["precision=64", "strategy=tp"], "cannot share out a model that is computed in it"),
         (["peft=ia3", "strategy=tp"], "adapters are split"),

@@ -256,6 +256,8 @@ class Adapter:
         known = self._known()
         try:
             config = self.config(**{key: value for key, value in options.items() if key in known})
+            if not config.is_prompt_learning and "modules_to_save" not in known:
+                config.task_type = None  # peft's classes of most tasks look for the head there
             if self.start and training:
                 self.start.before(model, config, training)
             adapted: Any = get_peft_model(model, config)

@@ -42,6 +42,15 @@ def _ranks_can_be_shared_out(cfg: DictConfig) -> Iterator[ConfigError]:
         )
 
 
+@reads("peft", "strategy")
+def _networks_beside_can_be_shared_out(cfg: DictConfig) -> Iterator[ConfigError]:
+    if strategy_name(cfg) == "sharded" and adapter_name(cfg) == "Shadow":
+        yield ConfigError(
+            "peft=shadow: its network beside the layers still needs weights that FSDP has let go of",
+            "type strategy=ddp or strategy=deepspeed_2, or peft=lora",
+        )
+
+
 @reads("model", "strategy")
 def _layers_can_be_split(cfg: DictConfig) -> Iterator[ConfigError]:
     if _splits(cfg) and cfg.model.get("architecture") == "encoder-decoder":
@@ -146,6 +155,7 @@ def _deepspeed_takes(cfg: DictConfig) -> Iterator[ConfigError]:
 RULES = (
     _deepspeed_is_there,
     _ranks_can_be_shared_out,
+    _networks_beside_can_be_shared_out,
     _layers_can_be_split,
     _adapters_can_be_split,
     _quantized_weights_can_be_shared_out,

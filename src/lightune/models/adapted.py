@@ -51,6 +51,8 @@ def without_adapters(model: PeftModel) -> Any:
         return model.get_base_model()
     tuner: Any = model.base_model
     if isinstance(tuner, BaseTuner):
+        # As they are: peft's own way gives each module a weight, which a head of several layers has none of.
+        tuner._replace_module = lambda parent, name, module, _: setattr(parent, name, module)
         return tuner.unload()
     tuner.disable_adapter_layers()  # LLaMA-Adapter exchanges whole modules
     return tuner.model
