@@ -73,6 +73,9 @@ def test_the_steps_do_not_depend_on(typed: tuple[str, ...], kind: str, reference
     assert _difference(running.weights(run), running.weights(reference)) < 1e-6
     # Some units in the last place of a float32: sums of micro-batches are added in another order.
     assert running.losses(run) == pytest.approx(running.losses(reference), rel=1e-6)
+    ours, theirs = running.gradient_norms(run), running.gradient_norms(reference)
+    assert [*ours] == [*theirs]
+    assert all(ours[step] == pytest.approx(theirs[step], rel=1e-4, abs=1e-7) for step in theirs)
     assert running.metrics(run, "val/") == pytest.approx(running.metrics(reference, "val/"), rel=1e-6, abs=1e-6)
     assert running.metrics(run, "tokens/") == running.metrics(reference, "tokens/")
 

@@ -87,6 +87,8 @@ class FineTuner(LightningModule):
         self.metrics: dict[str, float] = {}  # of the last evaluation of each split, in full precision
         self.tested = "test"  # the split that the test loop runs over
         self.steps: int | None = None  # of the run, where they are not what Lightning counts
+        # Hears of each step's gradients, those of the mean over the global batch, before they are clipped.
+        self.before_clipping: Callable[[LightningModule, Optimizer], None] | None = None
         self._digest: str | None = None
         self._step = torch.zeros(3, dtype=torch.float64)  # of the step in progress: loss, targets, tokens
 
@@ -129,6 +131,8 @@ class FineTuner(LightningModule):
         self.log("train/loss", self.loss, prog_bar=True)
         self.log("train/tokens", self.tokens)
         self._step = torch.zeros_like(self._step)
+        if self.before_clipping is not None:
+            self.before_clipping(self, optimizer)
 
     def _multiply_gradients(self, optimizer: Optimizer, factor: Tensor) -> None:
         multiply = getattr(self.trainer.strategy, "multiply_gradients", None)  # where parameters have none

@@ -9,6 +9,7 @@ from lightune.callbacks.non_finite import NonFinite
 from lightune.callbacks.progress import ProgressBar
 from lightune.callbacks.random_state import RandomState
 from lightune.callbacks.stopwatch import Stopwatch
+from lightune.callbacks.telemetry import Telemetry
 from lightune.callbacks.unfreezing import GradualUnfreezing
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "ProgressBar",
     "RandomState",
     "Stopwatch",
+    "Telemetry",
     "WeightAveraging",
 ]

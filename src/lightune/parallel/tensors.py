@@ -59,18 +59,23 @@ def in_parts_like(tensor: Tensor, other: Tensor) -> Tensor:
     return distribute_tensor(there, other.device_mesh, other.placements, src_data_rank=None)
 
 
-def clip_norm(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
-    """Scale gradients so that their joint norm is at most a number, and return what it was.
+def total_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return the joint norm of gradients; every rank has to call it where they are shared out.
 
     torch's own takes whole tensors, or those that are shared out over the same processes, and not both at once.
     """
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return torch.zeros(())
     kinds: dict[Any, list[Tensor]] = {}
-    for gradient in gradients:
+    for gradient in (parameter.grad for parameter in parameters if parameter.grad is not None):
         kinds.setdefault(getattr(gradient, "device_mesh", None), []).append(gradient)
-    total = torch.linalg.vector_norm(torch.stack([_norm(kind) for kind in kinds.values()]))
+    return torch.linalg.vector_norm(torch.stack([_norm(kind) for kind in kinds.values()] or [torch.zeros(())]))
+
+
+def clip_norm(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+    """Scale gradients so that their joint norm, which is returned, is at most a number."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    total = total_norm(parameters)
+    if not gradients:
+        return total
     # As torch.nn.utils.clip_grad_norm_ does, without a look at the number that would wait for a GPU.
     factor = (most / (total + 1e-6)).clamp(max=1.0)
     parts = [own_part(gradient) for gradient in gradients]
