@@ -15,9 +15,10 @@ ARGS   ?=
 DATA   ?=
 STUDY  ?=
 STORAGE ?=
+RUNS   ?= runs
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sweep test coverage lint doctor dashboard bench clean lock
+.PHONY: help install train sweep test coverage lint doctor ui dashboard bench clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these targets
@@ -62,6 +63,9 @@ lint: $(STAMP) ## Check style, formatting and types: ruff, mypy
 
 doctor: $(STAMP) ## Say which combinations of task, model, method, precision, strategy and trainer cannot be, and why
 	@$(PY) -m lightune.doctor $(ARGS)
+
+ui: $(STAMP) ## Show all runs of logger=mlflow in a browser, http://127.0.0.1:5000; ARGS="--port 8080", RUNS=folder
+	@MLFLOW_DISABLE_TELEMETRY=true $(PY) -m mlflow ui --backend-store-uri sqlite:///$(RUNS)/mlflow.db --workers 1 $(ARGS)
 
 $(SHOWN): $(STAMP)
 	@$(PIP) install --constraint requirements.lock --editable '.[dashboard]'

@@ -137,6 +137,34 @@ def losses(run_dir: Path) -> list[float]:
     return [float(row["train/loss"]) for row in history(run_dir) if "train/loss" in row]
 
 
+ALL_LOGGERS = (
+    "task=classification",
+    "logger=[csv,wandb,tensorboard,mlflow]",
+    "optimizer.lr=5e-4",
+    "data.max_length=48",
+    "data.limit={train: 24, val: 6, test: 6}",
+)
+
+
+def followed(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that all loggers followed, made once for all tests."""
+    return once(factory, "loggers", _follow) / "run"
+
+
+def _follow(folder: Path) -> None:
+    train(folder / "run", *ALL_LOGGERS, f"paths.runs={folder}", "logger.mlflow.registered_model_name=topics")
+
+
+def gradient_norms(run_dir: Path) -> dict[str, dict[str, float]]:
+    """Return the norms of gradients of each step that history.csv holds: step → part → norm, that of all under ""."""
+    name = "train/grad_norm"
+    return {
+        row["step"]: {key.removeprefix(name): float(value) for key, value in row.items() if key.startswith(name)}
+        for row in history(run_dir)
+        if name in row
+    }
+
+
 def metrics(run_dir: Path, prefix: str = "") -> dict[str, Any]:
     """Return the numbers of metrics.json whose names begin so."""
     content = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))

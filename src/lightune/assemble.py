@@ -54,6 +54,7 @@ class Experiment:
         trainer: Lightning's.
         stopwatch: Seconds by phase.
         history: The logger behind history.csv.
+        max_length: Tokens of a feature.
     """
 
     task: Task
@@ -64,6 +65,7 @@ class Experiment:
     trainer: Trainer
     stopwatch: Stopwatch
     history: HistoryLogger
+    max_length: int
 
     @property
     def given_up(self) -> bool:
@@ -147,7 +149,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
         card=_completed(card, task),
         everything=not backbone.pretrained,
     )
-    return Experiment(task, backbone, tokenizer, data, module, trainer, stopwatch, history)
+    return Experiment(task, backbone, tokenizer, data, module, trainer, stopwatch, history, longest)
 
 
 def _with_vocabulary(

@@ -164,6 +164,12 @@ def load_weights(model: nn.Module, path: Path, everything: bool, frozen: str | N
         ) from error
 
 
+def write_weights(source: Path, target: Path) -> None:
+    """Write a checkpoint from which a run can be evaluated and not resumed: its weights and its card."""
+    weights = _content(source, map_location="cpu", mmap=True)["state_dict"]
+    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, CARD: checkpoint_card.read(source)}, target)
+
+
 def place_in_data(path: Path) -> Mapping[str, Any]:
     """Return what a checkpoint says of the place in the training data; nothing is read but that."""
     place: Mapping[str, Any] = _content(path, map_location="cpu", mmap=True).get("DataModule", {})

@@ -19,7 +19,7 @@ _EXTRAS = {"pytorch_optimizer": "optimizers", "schedulefree": "optimizers", "bit
 _TRUSTED = re.compile(
     r"lightune\.(adapt|callbacks|data\.sources|metrics|models|parallel|report|tasks)(\.[a-z]\w*)*\.[A-Z]\w*"
     r"|lightune\.optim\.schedules\.[a-z]\w*"
-    r"|lightune\.report\.wandb\.logger"
+    r"|lightune\.report\.(wandb|mlflow)\.logger"
     r"|torch\.optim(\.lr_scheduler)?\.[A-Z]\w+"
     r"|lightune\.optim\.muon\.muon|transformers\.optimization\.Adafactor"
     r"|(pytorch_optimizer|schedulefree|bitsandbytes\.optim)\.[A-Z]\w+"

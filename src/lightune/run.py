@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,8 @@ from lightune.instantiate import plain
 from lightune.objective import objectives
 from lightune.report import artefacts, model_folder, overview, pictures, show, wandb
 from lightune.report.environment import environment
+from lightune.report.findings import findings
+from lightune.report.guarded import Guarded
 from lightune.report.quiet import quiet
 
 Objective: TypeAlias = float | list[float] | None
@@ -173,11 +176,21 @@ def _write_results(cfg: DictConfig, experiment: Experiment, found: Mapping[str, 
         found,
         pretrained=experiment.backbone.pretrained,
     )
-    for logger in experiment.trainer.loggers:
-        logger.log_metrics(dict(found), step=experiment.trainer.global_step)
-        logger.finalize("success")
+    _tell_loggers(cfg, experiment, found)
     artefacts.write_json(folder / "metrics.json", found)
     overview.after_training(folder, experiment, found)
+
+
+def _tell_loggers(cfg: DictConfig, experiment: Experiment, found: Mapping[str, Any]) -> None:
+    """Log the numbers, and what else the run found."""
+    step, evaluation = experiment.trainer.global_step, experiment.module.evaluations["test"]
+    config = experiment.module.card["config"]
+    everything = cache(lambda: findings(Path(cfg.run_dir), step, found, evaluation, config))
+    for logger in experiment.trainer.loggers:
+        logger.log_metrics(dict(found), step=step)
+        if isinstance(logger, Guarded):
+            logger.conclude(everything)
+        logger.finalize("success")
 
 
 def _write_tables(folder: Path, split: str, experiment: Experiment) -> None:
@@ -194,9 +207,10 @@ def _describe_run(cfg: DictConfig, experiment: Experiment) -> None:
     folder = Path(cfg.run_dir)
     artefacts.write_yaml(folder / "config.yaml", experiment.module.card["config"])
     artefacts.write_yaml(folder / "overrides.yaml", experiment.module.card["overrides"])
-    artefacts.write_json(folder / "environment.json", environment(cfg.seed))
+    described = {**experiment.module.card["config"], "environment": environment(cfg.seed)}
+    artefacts.write_json(folder / "environment.json", described["environment"])
     for logger in experiment.trainer.loggers:
-        logger.log_hyperparams(artefacts.flat(experiment.module.card["config"]))
+        logger.log_hyperparams(artefacts.flat(described))
 
 
 def _prepare_resume(experiment: Experiment, path: Path) -> None:

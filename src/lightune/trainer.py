@@ -1,6 +1,7 @@
 """From the configuration to Lightning's trainer: callbacks, loggers, strategy, devices."""
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from omegaconf import DictConfig
 
 from lightune import machine
 from lightune.checkpoint import AtomicCheckpointIO
+from lightune.errors import ConfigError
 from lightune.instantiate import build, plain
 from lightune.keys import TRAINERS_OWN
 from lightune.report import show
+from lightune.report.guarded import guarded
 from lightune.report.history import HistoryLogger
+
+_PACKAGES = ("mlflow", "tensorboard", "wandb")  # which extras of the same name bring, for loggers of that name
 
 
 def assembled_trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogger, need: Collection[str]) -> Trainer:
@@ -33,8 +38,8 @@ def assembled_trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogg
         nodes = {name: node for name, node in nodes.items() if name not in ("best", "last")}
     callbacks = [build(node, f"callbacks.{name}") for name, node in nodes.items()]
     loggers: list[Logger] = [history] if "train" in need and "val" in need else []
-    named = [_logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node]
-    loggers += [logger for logger in named if not isinstance(logger, HistoryLogger)]
+    named = {name: _logger(cfg, name, node) for name, node in (cfg.logger or {}).items() if node}
+    loggers += [guarded(logger, name) for name, logger in named.items() if not isinstance(logger, HistoryLogger)]
     torch.set_float32_matmul_precision(cfg.trainer.get("float32_matmul", "highest"))
     options = {**plain(cfg.trainer), "devices": _devices(cfg), "strategy": _strategy(cfg)}
     return build(
@@ -54,8 +59,10 @@ def assembled_trainer(cfg: DictConfig, own: list[Callback], history: HistoryLogg
 
 
 def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
+    if name in _PACKAGES and find_spec(name) is None:
+        raise ConfigError(f"logger={name}: {name} is not installed", f"pip install 'lightune[{name}]'")
     content = plain(node)
-    if name == "wandb" and content.get("name") is None:
+    if name in ("wandb", "mlflow") and content.get("name") is None:
         method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
         content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
     return build(content, f"logger.{name}")

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torchmetrics.functional import classification as counted
 
+from lightune.metrics.calibration import BINS
 from lightune.metrics.ranks import mean_ranks
 
 _KEYS = ("accuracy", "f1_macro", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "mcc")
-_BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def classification_metrics(
@@ -79,7 +79,7 @@ def binary_metrics(predictions: Sequence[int], targets: Sequence[int], positive:
 
 
 def _of_probabilities(scores: Tensor, true: Tensor) -> dict[str, float]:
-    ece = counted.multiclass_calibration_error(scores, true, scores.size(1), n_bins=_BINS, norm="l1")
+    ece = counted.multiclass_calibration_error(scores, true, scores.size(1), n_bins=BINS, norm="l1")
     # Of two labels one says all: the other's probability is its complement, but for rounding.
     first = 1 if scores.size(1) == 2 else 0
     targets = torch.nn.functional.one_hot(true, scores.size(1))

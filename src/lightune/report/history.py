@@ -9,6 +9,9 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightune.report.artefacts import written_whole
+from lightune.report.guarded import Forgiving
+
 NAME = "history.csv"
 _FEW = 500  # rows that are written in no time
 _PATIENCE = 50  # more of them are written again after so many times the time it took
@@ -17,7 +20,8 @@ _PATIENCE = 50  # more of them are written again after so many times the time it
 class HistoryLogger(Logger):
     """Writes what is logged into ``history.csv``, values of one step in one row.
 
-    Lightning's CSVLogger deletes the file when a run is resumed; this one keeps the rows up to the resumed step.
+    Lightning's CSVLogger deletes the file when a run is resumed; this one keeps the rows up to the resumed step. Where
+    the disk is full the run goes on, and the file is whole again as soon as there is room.
 
     Args:
         run_dir: The run folder.
@@ -27,6 +31,7 @@ class HistoryLogger(Logger):
         super().__init__()
         self.path = Path(run_dir) / NAME
         self._rows: dict[int, dict[str, Any]] = {}
+        self._forgiving = Forgiving(self.name)
         self._written, self._took = 0.0, 0.0  # when it was last written, and the seconds that took
 
     @property
@@ -65,19 +70,19 @@ class HistoryLogger(Logger):
     @rank_zero_only
     def write(self) -> None:
         """Write all rows; the file is replaced whole."""
-        if not self._rows:
-            return
         began = time.perf_counter()
+        if self._rows:
+            with self._forgiving():
+                self._write()
+        self._written = time.perf_counter()
+        self._took = self._written - began if len(self._rows) > _FEW else 0.0
+
+    def _write(self) -> None:
         columns = list(dict.fromkeys(key for row in self._rows.values() for key in row))
-        unfinished = self.path.with_suffix(".part")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(self.path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self._rows[step] for step in sorted(self._rows))
-        unfinished.replace(self.path)
-        self._written = time.perf_counter()
-        self._took = self._written - began if len(self._rows) > _FEW else 0.0
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -143,4 +143,27 @@ def _number_cells(axes: "Axes", counts: Sequence[Sequence[int]], shares: Sequenc
                 axes.text(column, line, f"{number:,}", ha="center", va="center", color=color, fontsize=8)
 
 
-DRAWN: Mapping[str, Callable[[Rows], "Figure"]] = MappingProxyType({"confusion": confusion})
+def calibration(rows: Rows) -> "Figure":
+    """Return the reliability diagram: how often what is predicted with some confidence is right.
+
+    Bars that end at the diagonal say what is true; below it the model is too sure of itself. The darker a bar, the more
+    examples.
+
+    Args:
+        rows: Of `lightune.metrics.calibration.calibration_table`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    most = max((row["examples"] for row in rows), default=1)
+    for row in rows:
+        shade, width = 0.25 + 0.75 * row["examples"] / most, row["to"] - row["from"]
+        axes.bar(row["from"], row["accuracy"], width, align="edge", color="tab:blue", alpha=shade, edgecolor="white")
+    axes.plot([row["confidence"] for row in rows], [row["accuracy"] for row in rows], "o", color="black", markersize=3)
+    axes.plot([0, 1], [0, 1], "--", color="gray", linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right predictions", aspect="equal")
+    return figure
+
+
+DRAWN: Mapping[str, Callable[[Rows], "Figure"]] = MappingProxyType({"confusion": confusion, "calibration": calibration})

@@ -3,46 +3,86 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightune import machine
-from lightune.errors import ConfigError
 from lightune.report import show
+from lightune.report.findings import Findings, Rows
+from lightune.report.guarded import Forgiving, Guarded
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import WandbLogger
 
 
-def logger(offline: bool | None = None, save_dir: str = ".", **options: Any) -> "WandbLogger":
-    """Return Lightning's W&B logger; offline where there is no login, with a hint how to sync.
+def logger(offline: bool | None = None, save_dir: str = ".", model: bool = True, **options: Any) -> Guarded:
+    """Return Lightning's W&B logger, guarded; offline where there is no login, with a hint how to sync.
 
     In a run folder that has a W&B run already, that one is continued.
 
     Args:
         offline: True or False as the user wants it; None decides by the login.
         save_dir: The run folder.
+        model: Whether the folder ``model/`` becomes an artifact.
         **options: Further arguments of the logger and of ``wandb.init``.
-
-    Raises:
-        ConfigError: wandb is not installed.
     """
-    try:
-        import wandb  # noqa: F401  # only to see whether it is there
-    except ImportError as error:
-        raise ConfigError("logger=wandb: wandb is not installed", "pip install 'lightune[wandb]'") from error
     from lightning.pytorch.loggers import WandbLogger
 
     offline = is_offline(offline)
     if offline and machine.is_first_process():
         folder = shlex.quote(str(Path(save_dir) / "wandb"))
         show.note(f"W&B: recorded offline. To upload it later: wandb login, then wandb sync {folder}/offline-run-*")
-    return WandbLogger(
+    own = WandbLogger(
         offline=offline, save_dir=save_dir, **{"id": _earlier_id(Path(save_dir)), **options, **_of_a_study()}
     )
+    return Guarded("wandb", lambda: (own, WandbSink(own, model)))
+
+
+@dataclass(frozen=True)
+class WandbSink:
+    """Logs tables, pictures, and artifacts with their lineage.
+
+    Args:
+        logger: Lightning's.
+        model: Whether the model becomes an artifact.
+    """
+
+    logger: "WandbLogger"
+    model: bool
+
+    def begin(self, parameters: Mapping[str, Any]) -> None:
+        """Log the configuration and the environment."""
+        self.logger.log_hyperparams(dict(parameters))
+
+    def conclude(self, findings: Findings) -> None:
+        """Log what the run found."""
+        import wandb
+
+        tables: dict[str, Any] = {f"test/{name}": _table(rows) for name, rows in findings.tables.items() if rows}
+        pictures = {f"test/{name}_picture": wandb.Image(str(path)) for name, path in findings.pictures.items()}
+        self.logger.log_metrics({**tables, **pictures}, findings.step)
+        run, lineage = self.logger.experiment, dict(findings.model.lineage)
+        results = wandb.Artifact(f"results-{run.id}", type="results", metadata=lineage)
+        for path in findings.files():
+            results.add_file(str(path), policy="immutable", skip_cache=True)
+        run.log_artifact(results)
+        if self.model and findings.model.folder.is_dir():
+            model = wandb.Artifact(f"model-{run.id}", type="model", metadata=lineage)
+            model.add_dir(str(findings.model.folder), policy="immutable", skip_cache=True)
+            run.log_artifact(model)
+
+
+def _table(rows: Rows) -> Any:
+    """Return rows as W&B shows them; a column may hold several types."""
+    import wandb
+
+    columns: list[str | int] = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name) for name in columns] for row in rows]
+    return wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
 
 
 def _of_a_study() -> dict[str, str]:
@@ -72,7 +112,8 @@ def finished() -> Iterator[None]:
     finally:
         wandb = sys.modules.get("wandb")
         if wandb is not None and wandb.run is not None:
-            wandb.finish(exit_code=status)
+            with Forgiving("wandb")():
+                wandb.finish(exit_code=status)
 
 
 def has_login() -> bool:

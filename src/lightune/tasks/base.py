@@ -46,6 +46,7 @@ class Prediction:
         scores: Task-specific numbers, such as ``f1`` or ``confidence``.
         probabilities: Of each label, where the task has labels and metrics need more than the likeliest.
         group: What finer tables count it under, such as its subject.
+        vector: Of its text, where the task makes vectors of texts.
     """
 
     example: int
@@ -55,6 +56,7 @@ class Prediction:
     scores: dict[str, float] = field(default_factory=dict)
     probabilities: Sequence[float] = ()
     group: str | None = None
+    vector: Sequence[float] = field(default=(), repr=False, compare=False)
 
     def row(self) -> dict[str, Any]:
         """Return the row of predictions.jsonl."""

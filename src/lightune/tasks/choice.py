@@ -11,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
+from lightune.metrics.calibration import calibration_table
 from lightune.metrics.choice import accuracy, macro_accuracy, per_subject_table
 from lightune.metrics.qa import exact_match, f1
 from lightune.models.architecture import architecture_of
@@ -228,10 +229,12 @@ class MultipleChoice(Task):
         return found
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
-        """Return each subject's accuracy, where there are subjects."""
+        """Return the calibration, and each subject's accuracy where there are subjects."""
+        calibration = calibration_table([p.scores["confidence"] for p in predictions], _right(predictions))
         if not self.columns.get("subject"):
-            return {}
-        return {"per_subject": per_subject_table(_right(predictions), _subjects(predictions))}
+            return {"calibration": calibration}
+        subjects = per_subject_table(_right(predictions), _subjects(predictions))
+        return {"per_subject": subjects, "calibration": calibration}
 
 
 def _right(predictions: Sequence[Prediction], key: str = "accuracy") -> list[bool]:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from lightune import losses
 from lightune.data.table import Row, Table
 from lightune.errors import ConfigError, DataError, nearest
+from lightune.metrics.calibration import calibration_table
 from lightune.metrics.classification import binary_metrics, classification_metrics, confusion, per_class_table
 from lightune.numbers import is_number
 from lightune.tasks.base import Batch, Output, Prediction, Task, absent, model_inputs
@@ -176,7 +177,7 @@ class Classification(Task):
         }
 
     def tables(self, predictions: Sequence[Prediction]) -> dict[str, list[dict[str, Any]]]:
-        """Return precision, recall, F1 and support of each label, and the confusion matrix."""
+        """Return precision, recall, F1 and support of each label, the confusion matrix, and the calibration."""
         assert self.labels is not None
         found = self._indices(predictions)
         matrix = confusion(*found, self.labels)
@@ -184,7 +185,9 @@ class Classification(Task):
             {"label": name, "predicted": dict(zip(self.labels, row, strict=True))}
             for name, row in zip(self.labels, matrix, strict=True)
         ]
-        return {"per_class": per_class_table(*found, self.labels), "confusion": rows}
+        right = [p.prediction == p.target for p in predictions]
+        calibration = calibration_table([p.scores["confidence"] for p in predictions], right)
+        return {"per_class": per_class_table(*found, self.labels), "confusion": rows, "calibration": calibration}
 
     def _indices(self, predictions: Sequence[Prediction]) -> tuple[list[int], list[int]]:
         index = {label: i for i, label in enumerate(self.labels or ())}

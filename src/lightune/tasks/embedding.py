@@ -227,6 +227,11 @@ class Embedding(Task):
     # Examples -----------------------------------------------------------------------------------------------------
 
     def conclude(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
+        """Return `_concluded` predictions, with the vectors of first texts."""
+        firsts = {example: vectors[0] for example, vectors in evidence}
+        return [replace(p, vector=firsts[p.example]) for p in self._concluded(evidence, examples)]
+
+    def _concluded(self, evidence: Sequence[Any], examples: Sequence[Row]) -> list[Prediction]:
         """Return the cosine of scored pairs; of others the text of the split that is most similar to the first.
 
         Every second text and hard negative of the split is a candidate, once. Left out are the first text itself, and
