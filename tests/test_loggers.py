@@ -142,7 +142,8 @@ def test_wandb_holds_tables_pictures_files_and_the_model(run: Path) -> None:
 def test_tensorboard_holds_tables_pictures_curves_and_the_configuration(run: Path) -> None:
     events = _events(run)
     tags = events.Tags()
-    labels = {row["label"] for row in json.loads((run / "test_per_class.json").read_text(encoding="utf-8"))}
+    rows = json.loads((run / "test_per_class.json").read_text(encoding="utf-8"))
+    labels = {row["label"] for row in rows if row["support"]}
     assert {f"test/{name}/text_summary" for name in TABLES} | {"model/text_summary"} <= {*tags["tensors"]}
     assert {f"test/{label}" for label in labels} <= {*tags["tensors"]}
     assert set(tags["images"]) == {"test/confusion", "test/calibration"}

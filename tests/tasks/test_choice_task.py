@@ -157,7 +157,9 @@ def test_the_likeliest_choice_is_predicted() -> None:
     assert first.scores == {"confidence": pytest.approx(1 / (1 + torch.tensor(-2.0).exp().item())), "accuracy": 1.0}
     assert (second.prediction, second.scores["accuracy"]) == ("York", 0.0)  # of equals the first
     assert TASK.measure([first, second]) == {"accuracy": 0.5}
-    assert TASK.tables([first]) == {}
+    confidence = first.scores["confidence"]
+    (bin_,) = TASK.tables([first])["calibration"]
+    assert (bin_["confidence"], bin_["accuracy"], bin_["examples"]) == (confidence, 1.0, 1)
 
 
 @pytest.mark.parametrize(("normalize", "pick"), [("none", "York"), ("tokens", "Crewe"), ("bytes", "York")])

@@ -204,13 +204,12 @@ def _short(value: Any) -> str:
 
 
 def curves(task: "Task", predictions: "Sequence[Prediction]") -> list[Curve]:
-    """Return what the curves of labels are drawn from, where predictions have a probability of each."""
+    """Return what the curves of labels that occur are drawn from, where predictions have a probability of each."""
     labels: Sequence[str] = getattr(task, "labels", None) or ()
     if not labels or any(len(p.probabilities) != len(labels) for p in predictions):
         return []
     scores = np.array([list(p.probabilities) for p in predictions], np.float64).reshape(-1, len(labels))
     owned = [p.target if isinstance(p.target, list) else [p.target] for p in predictions]
-    return [
-        Curve(label, np.array([label in of_one for of_one in owned]), scores[:, number])
-        for number, label in enumerate(labels[:_CURVES])
-    ]
+    truths = [np.array([label in of_one for of_one in owned]) for label in labels]
+    found = [Curve(*parts) for parts in zip(labels, truths, scores.T, strict=True)]
+    return [curve for curve in found if curve.truth.any()][:_CURVES]
