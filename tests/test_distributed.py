@@ -86,8 +86,10 @@ def test_the_steps_are_those_of_one_process(run: Path, tmp_path: Path) -> None:
     assert running.losses(run) == pytest.approx(running.losses(alone), abs=1e-5)
     norms = running.gradient_norms(alone)
     assert all(running.gradient_norms(run)[step] == pytest.approx(norms[step], rel=1e-3, abs=1e-6) for step in norms)
-    for column in ("data/padding", "train/tokens"):
-        assert [r.get(column) for r in running.history(run)] == [r.get(column) for r in running.history(alone)]
+    for found, known in zip(running.history(run), running.history(alone), strict=True):
+        assert found.get("train/tokens") == known.get("train/tokens")
+        if "data/padding" in known:  # a half of a batch needs no more of it than the whole
+            assert 0 <= float(found["data/padding"]) <= float(known["data/padding"])
     for number in ("tokens/total", "best/step", "best/epoch", "params/trainable"):
         assert running.metrics(run)[number] == running.metrics(alone)[number]
 

@@ -160,7 +160,7 @@ def test_mlflow_holds_files_tables_the_configuration_and_what_is_registered(run:
     assert recorded.data.params["environment.versions.torch"]
     assert {file.path for file in client.list_artifacts(run_id)} >= SMALL_FILES | {"test_confusion.png"}
     assert {file.path for file in client.list_artifacts(run_id, "tables")} == {f"tables/{name}.csv" for name in TABLES}
-    assert recorded.inputs.dataset_inputs[0].dataset.name == "data"
+    assert recorded.inputs.dataset_inputs[0].dataset.name == "BuiltIn"
     assert client.get_model_version("topics", "1").run_id == run_id
 
 

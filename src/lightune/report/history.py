@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightune.report.artefacts import written_whole
-from lightune.report.guarded import Forgiving
+from lightune.report.forgiving import Forgiving
 
 NAME = "history.csv"
 _FEW = 500  # rows that are written in no time

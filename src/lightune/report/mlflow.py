@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import MLFlowLogger
 
 _RUN_ID = "mlflow_run_id.txt"  # in the run folder, by which a resumed run finds its own again
+_KIND = "mlflow.experimentKind"  # which pages the dashboard begins with
 _SQLITE = "sqlite:///"
 _LONGEST = 6_000  # characters of a parameter
 _AT_ONCE = 100  # parameters
@@ -84,6 +85,7 @@ def _opened(
     own = MLFlowLogger(experiment, name, uri, tags, artifact_location=artifacts, run_id=_earlier_id(run_dir, uri))
     assert own.run_id is not None  # it is made now
     own.experiment.update_run(own.run_id, status="RUNNING")
+    own.experiment.set_experiment_tag(own.experiment_id, _KIND, "custom_model_development")
     write_text(run_dir / _RUN_ID, f"{own.run_id}\n")
     return own
 
@@ -191,5 +193,5 @@ def _dataset(lineage: Mapping[str, str]) -> Any:
     from mlflow.entities import Dataset, DatasetInput
 
     source = lineage["data"]
-    digest = hashlib.sha256(source.encode()).hexdigest()[:8]
-    return DatasetInput(Dataset("data", digest, "lightune", json.dumps({"source": source})))
+    name = str(json.loads(source).get("_target_", "data")).rpartition(".")[2]
+    return DatasetInput(Dataset(name, hashlib.sha256(source.encode()).hexdigest()[:8], "lightune", source))

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from lightune import machine
 from lightune.report import show
-from lightune.report.findings import Findings, Rows
-from lightune.report.guarded import Forgiving, Guarded
+from lightune.report.forgiving import Forgiving
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch, which a study does not need
     from lightning.pytorch.loggers import WandbLogger
 
+    from lightune.report.findings import Findings, Rows
+    from lightune.report.guarded import Guarded
 
-def logger(offline: bool | None = None, save_dir: str = ".", model: bool = True, **options: Any) -> Guarded:
+
+def logger(offline: bool | None = None, save_dir: str = ".", model: bool = True, **options: Any) -> "Guarded":
     """Return Lightning's W&B logger, guarded; offline where there is no login, with a hint how to sync.
 
     In a run folder that has a W&B run already, that one is continued.
@@ -31,6 +33,8 @@ def logger(offline: bool | None = None, save_dir: str = ".", model: bool = True,
         **options: Further arguments of the logger and of ``wandb.init``.
     """
     from lightning.pytorch.loggers import WandbLogger
+
+    from lightune.report.guarded import Guarded
 
     offline = is_offline(offline)
     if offline and machine.is_first_process():
@@ -58,7 +62,7 @@ class WandbSink:
         """Log the configuration and the environment."""
         self.logger.log_hyperparams(dict(parameters))
 
-    def conclude(self, findings: Findings) -> None:
+    def conclude(self, findings: "Findings") -> None:
         """Log what the run found."""
         import wandb
 
@@ -76,7 +80,7 @@ class WandbSink:
             run.log_artifact(model)
 
 
-def _table(rows: Rows) -> Any:
+def _table(rows: "Rows") -> Any:
     """Return rows as W&B shows them; a column may hold several types."""
     import wandb
 
