@@ -66,9 +66,10 @@ class WandbSink:
         """Log what the run found."""
         import wandb
 
-        tables: dict[str, Any] = {f"test/{name}": _table(rows) for name, rows in findings.tables.items() if rows}
+        tables = {f"test/{name}": _table(rows) for name, rows in findings.tables.items() if rows}
         pictures = {f"test/{name}_picture": wandb.Image(str(path)) for name, path in findings.pictures.items()}
-        self.logger.log_metrics({**tables, **pictures}, findings.step)
+        media: dict[str, Any] = {**tables, **pictures}
+        self.logger.log_metrics(media, findings.step)
         run, lineage = self.logger.experiment, dict(findings.model.lineage)
         results = wandb.Artifact(f"results-{run.id}", type="results", metadata=lineage)
         for path in findings.files():
@@ -84,9 +85,9 @@ def _table(rows: "Rows") -> Any:
     """Return rows as W&B shows them; a column may hold several types."""
     import wandb
 
-    columns: list[str | int] = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[row.get(name) for name in columns] for row in rows]
-    return wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name) for name in names] for row in rows]
+    return wandb.Table(columns=[*names], data=cells, allow_mixed_types=True)
 
 
 def _of_a_study() -> dict[str, str]:
