@@ -14,11 +14,12 @@ TESTS  := quant,slurm,postgresql,dashboard,deepspeed
 ARGS   ?=
 DATA   ?=
 STUDY  ?=
-STORAGE ?=
 RUNS   ?= runs
+ENTITY ?=
+STORAGE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sweep test coverage lint doctor ui dashboard bench clean lock
+.PHONY: help install train sweep test coverage lint doctor ui dashboard workspace bench clean lock
 MAKEFLAGS += --no-print-directory
 
 help: ## List these targets
@@ -73,6 +74,9 @@ $(SHOWN): $(STAMP)
 
 dashboard: $(SHOWN) ## Show a study in a browser: STUDY=runs/x, or STORAGE=sqlite:///a.db; ARGS="--port 8080"
 	@$(PY) -m lightune.sweep.dashboard $(STUDY) $(if $(STORAGE),--storage '$(STORAGE)') $(ARGS)
+
+workspace: $(STAMP) ## Save a W&B workspace and a report for comparing runs: RUNS=runs/x ENTITY=me; ARGS="--dry-run"
+	@$(PY) -m lightune.report.workspace $(RUNS) --entity '$(ENTITY)' $(ARGS)
 
 # The other files of bench/ are imported or started by these.
 bench: $(STAMP) ## Run the side-by-side measurements of bench/, each prints one table; DATA=folder holds the data sets

@@ -33,7 +33,7 @@ LOCKED_EXTRAS = {
     "samplers",
 }  # what `make install` installs
 TESTED_EXTRAS = {"quant", "slurm", "postgresql", "dashboard", "deepspeed"}  # what `make test` installs besides
-TARGETS = ("train", "test", "install", "lint", "bench", "clean", "help", "lock", "dashboard")
+TARGETS = ("train", "test", "install", "lint", "bench", "clean", "help", "lock", "dashboard", "workspace")
 
 
 def pins(name: str) -> dict[str, Version]:

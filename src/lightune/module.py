@@ -207,8 +207,11 @@ class FineTuner(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics over the validation examples."""
         self._finish("val")
+        if self.trainer.state.fn != "fit":
+            return
+        self.log("train/tokens", self.tokens)  # beside the metrics, for loggers that draw them against it
         value = self.metrics.get(f"val/{self.task.monitor}")
-        if self.trainer.state.fn == "fit" and value is not None:
+        if value is not None:
             for plateau in self._plateaus():
                 plateau.step(value)
 
