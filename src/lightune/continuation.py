@@ -18,7 +18,9 @@ from lightune.keys import KEYS, referred
 _PLACES = {"precision": "trainer.precision", "strategy": "trainer.strategy"}
 _PRESETS = ("experiment", "debug", "hparams_search")
 # The keys and groups that a checkpoint's own overrides may name.
-_OF_A_COMMAND = set("trust paths run_dir resume reproduce checkpoint adapter merge combine output check plan".split())
+_OF_A_COMMAND = set(
+    "trust paths run_dir resume reproduce checkpoint adapter merge combine output check plan plots".split()
+)
 _FROM_A_CHECKPOINT = (KEYS[""] | {"precision", "strategy", "experiment", "debug"}) - _OF_A_COMMAND
 # What belongs to this command rather than to the run that wrote the checkpoint.
 _OWN = (*sorted(_OF_A_COMMAND), "model.trust_remote_code", "split")

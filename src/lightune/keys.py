@@ -16,7 +16,7 @@ KEYS = {
     "": frozenset(
         "paths task data model tokenizer quantization peft optimizer scheduler trainer callbacks logger name headline "
         "objective run_dir seed seeds resume reproduce trust checkpoint split adapter merge combine output check "
-        "plan".split()
+        "plan plots".split()
     ),
     "paths": frozenset(("runs", "cache")),
     "data": frozenset(

@@ -57,4 +57,16 @@ def _ends_somewhere(cfg: DictConfig) -> Iterator[ConfigError]:
         yield ConfigError("training would never end", "type trainer.max_epochs=3 or trainer.max_steps=1000")
 
 
-RULES = (_has_a_folder, _resumes_nothing, _ends_somewhere, _task_fits_model, _new_embeddings_are_trained)
+def _data_is_drawn_in_a_plan(cfg: DictConfig) -> Iterator[ConfigError]:
+    if cfg.get("plots") and not cfg.get("plan"):
+        yield ConfigError("plots=true: the data is drawn where a run is planned", "type plan=true plots=true")
+
+
+RULES = (
+    _has_a_folder,
+    _resumes_nothing,
+    _ends_somewhere,
+    _data_is_drawn_in_a_plan,
+    _task_fits_model,
+    _new_embeddings_are_trained,
+)

@@ -47,6 +47,7 @@ _NUMBERS: dict[str, _Expected] = {
     "peft.features_gib": ("a number of at least 0", lambda v: is_number(v) and v >= 0, 2),
     "check": _SWITCH,
     "plan": _SWITCH,
+    "plots": _SWITCH,
     "merge": _SWITCH,
     "combine.density": ("a share above 0, up to 1", lambda v: is_number(v) and 0 < v <= 1, 0.5),
     "combine.weights": (

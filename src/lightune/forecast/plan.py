@@ -1,6 +1,8 @@
 """``python train.py plan=true``: what a run would go through and cost, told before anything is spent on it."""
 
+from collections.abc import Mapping, Sequence
 from itertools import chain, count, islice
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -15,9 +17,10 @@ from lightune.commanded import choices
 from lightune.data.batching import Share
 from lightune.data.table import Row
 from lightune.errors import ConfigError
-from lightune.forecast import printed
+from lightune.forecast import gallery, printed
 from lightune.forecast.calibration import STEPS, Calibration, Measured
-from lightune.forecast.overlap import overlap
+from lightune.forecast.facts import facts, pairs
+from lightune.forecast.overlap import Overlap, overlap
 from lightune.forecast.schedule import Schedule, schedule
 from lightune.forecast.volume import Volume
 from lightune.instantiate import plain
@@ -35,7 +38,8 @@ _LEFT_OUT = (Checkpoint, EarlyStopping, LearningRateMonitor)
 def plan(cfg: DictConfig) -> None:
     """Print tokens, steps, balance of labels, memory, time, and what of the evaluated examples is trained on.
 
-    A few steps are made for it, with the strategy and on the devices of the run. Nothing is written but caches.
+    A few steps are made for it, with the strategy and on the devices of the run. Nothing is written but caches, and
+    pictures of the data where ``plots`` says so.
 
     Args:
         cfg: The checked configuration.
@@ -61,7 +65,10 @@ def plan(cfg: DictConfig) -> None:
         device = experiment.trainer.strategy.root_device.type
         printed.memory(measured, {"cpu": "main memory", "cuda": "GPU"}.get(device, device))
         printed.duration(_seconds(experiment, ahead, measured), STEPS)
-        _look_for_overlaps(experiment)
+        texts = {split: [_text(row) for row in each.examples] for split, each in experiment.data.splits.items()}
+        found = _overlaps(texts)
+        if cfg.plots:
+            _draw(cfg, experiment, found, texts)
         show.note("\nNothing was trained. Leave out plan=true to train.")
 
 
@@ -100,18 +107,27 @@ def _training_seconds(experiment: Experiment, ahead: Schedule, measured: Measure
     return measured.seconds / padded * ahead.volume.padded
 
 
-def _look_for_overlaps(experiment: Experiment) -> None:
-    """Compare the evaluated examples with those that are trained on."""
-    splits = experiment.data.splits
-    if "train" not in splits:
+def _overlaps(texts: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
+    """Look for the evaluated examples among those that are trained on, and print what was found."""
+    if "train" not in texts:
         show.note("What is evaluated was not looked for among the training rows: these are read as they are needed.")
-        return
-    texts = {split: [_text(row) for row in encoded.examples] for split, encoded in splits.items()}
+        return {}
     found = {}
     for split in (split for split in texts if split != "train"):
         train = track(texts["train"], f"Looking for {split}", disable=len(texts["train"]) < _PROGRESS_FROM)
         found[split] = overlap(texts[split], train, _NEARLY)
     printed.overlaps(found, texts, _NEARLY)
+    return found
+
+
+def _draw(
+    cfg: DictConfig, experiment: Experiment, found: Mapping[str, Overlap], texts: Mapping[str, Sequence[str]]
+) -> None:
+    """Write pictures of the data into the run's folder, and say where."""
+    splits = experiment.data.splits
+    seen = facts(experiment.task, experiment.tokenizer, splits, cfg.data.max_length)
+    place = gallery.write(Path(cfg.run_dir) / "data", f"Data of {cfg.name}", seen, overlaps=[*pairs(found, texts)])
+    show.lines("Pictures of the data", {file.name: str(file) for file in (place, *sorted(place.parent.glob("*.png")))})
 
 
 def _text(row: Row) -> str:

@@ -3,6 +3,7 @@
 Nothing is loaded from anywhere, and a browser is told to refuse to. plotly and Jinja are imported where a page is made.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,24 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that the page holds.
+
+    Args:
+        png: Its content.
+        shows: What it shows, for those who do not see it.
+    """
+
+    png: bytes
+    shows: str
+
+    @property
+    def address(self) -> str:
+        """Return the picture as an address."""
+        return f"data:image/png;base64,{b64encode(self.png).decode()}"
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page.
 
@@ -79,6 +98,7 @@ class Section:
         facts: Name → what there is to say.
         code: Commands to copy.
         drawings: Side by side where there is room.
+        pictures: One below the other.
         table: Below all.
         smoothing: Whether a slider smooths those lines whose `meta` says so.
     """
@@ -88,6 +108,7 @@ class Section:
     facts: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
     drawings: Sequence[Drawing] = ()
+    pictures: Sequence[Picture] = ()
     table: Table | None = None
     smoothing: bool = False
 

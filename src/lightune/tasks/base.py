@@ -146,6 +146,10 @@ class Task(Protocol):
         """Return what of a row is counted where the balance of a data set is shown, such as its label."""
         return ()
 
+    def measured(self, row: Row) -> Mapping[str, float]:
+        """Return numbers of a row whose spread is shown, such as its score or how long its answer is."""
+        return {}
+
     # Features -----------------------------------------------------------------------------------------------------
 
     def with_backbone(self, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> Self:

@@ -109,6 +109,11 @@ class QuestionAnswering(Task):
         """Return whether the question has an answer."""
         return ["answer" if row["answers"]["text"] else "no answer"]
 
+    def measured(self, row: Row) -> Mapping[str, float]:
+        """Return how long the first answer is, where there is one."""
+        answers = row["answers"]["text"]
+        return {"words of the answer": len(answers[0].split())} if answers else {}
+
     def group(self, row: Row) -> Hashable:
         """Return the passage: its questions stay in one split."""
         return row["context"]

@@ -71,6 +71,10 @@ class Regression(Task):
             )
         return replace(self, mean=fmean(scores))
 
+    def measured(self, row: Row) -> Mapping[str, float]:
+        """Return the score."""
+        return {"score": row["score"]}
+
     def head_config(self) -> dict[str, Any]:
         """Return the configuration of a head with one output."""
         return {"num_labels": 1, "problem_type": "regression"}

@@ -69,3 +69,4 @@ for (const box of document.querySelectorAll(".filter")) box.addEventListener("in
 for (const slider of document.querySelectorAll(".smoothing")) slider.addEventListener("input", () => smooth(slider));
 for (const heading of document.querySelectorAll("th")) heading.addEventListener("click", () => sort(heading));
 if (window.Plotly) draw();
+else document.body.dataset.drawn = "true";
