@@ -90,14 +90,13 @@ def _save(workspace: "Workspace", report: "Report") -> None:
     hint = "with --output spec.json it is written to a file, and nothing is sent"
     if os.environ.get("WANDB_MODE") == "offline" or not has_login():
         raise ConfigError("W&B: there is no login", f"wandb login; {hint}")
-    from requests.exceptions import RequestException
     from wandb.errors import Error
 
     try:
         for each in (workspace, report):
             each.save()
             show.note(f"Saved: {each.url}")
-    except (Error, RequestException, OSError, ValueError) as error:
+    except (Error, OSError, ValueError) as error:  # errors of HTTP are OSErrors
         raise ConfigError(
             f"W&B did not take it: {error}", f"look at the login, --entity and --project; {hint}"
         ) from error

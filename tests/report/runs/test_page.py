@@ -155,8 +155,8 @@ def test_validations_are_drawn_where_they_were_made(parts: dict[str, Part], thre
 def test_bars_are_the_tables_values(parts: dict[str, Part], three: Path) -> None:
     ((full, lora),) = [figure["data"] for figure in parts["Labels: classification"].figures]
     tables = [{row["label"]: row["f1"] for row in rows_of(three / name, "per_class")} for name in NAMES]
-    assert full["y"] == [pytest.approx(fmean(table[label] for table in tables[:2])) for label in full["x"]]
-    assert dict(zip(lora["x"], lora["y"], strict=True)) == tables[2]
+    assert full["x"] == [pytest.approx(fmean(table[label] for table in tables[:2])) for label in full["y"]]
+    assert dict(zip(lora["y"], lora["x"], strict=True)) == tables[2]
 
 
 def test_matrices_hold_the_counts(parts: dict[str, Part], three: Path) -> None:
@@ -207,7 +207,7 @@ def test_whatever_a_run_holds_is_shown_as_text(copied: Path, tmp_path: Path) -> 
     typed = shlex.split(page.parts["Commands and files"].cells("command")[0])
     assert typed[-1] == f"task.columns.id={NASTY}"
     bars = [figure["data"] for title, part in page.parts.items() if "Labels" in title for figure in part.figures]
-    assert html.escape(NASTY) in [label for data in bars for bar in data for label in bar["x"]]
+    assert html.escape(NASTY) in [label for data in bars for bar in data for label in bar["y"]]
 
 
 def test_a_damaged_run_is_named_and_left_out(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ _LABELS = 40  # that have bars, those with most examples
 _BARS = 8  # systems beside each other
 _MATRICES = 4
 _NUMBERED = 20  # labels up to which a cell holds its count
+_LONGEST = 22  # characters of a label on an axis
 
 
 def sections(tested: Tested) -> Iterator[Section]:
@@ -50,19 +51,24 @@ def _bars(parts: Sequence[System], name: str) -> Drawing | None:
     labels = [str(row[key]) for row in chosen]
     bars = [
         Bar(
-            x=[*map(html.escape, labels)],
-            y=[_mean(found, key, value, label) for label in labels],
+            x=[_mean(found, key, value, label) for label in labels],
+            y=[*map(html.escape, labels)],
+            orientation="h",
             name=system.marked,
             marker_color=system.color,
         )
         for system, found in having
     ]
-    figure = Figure(
-        bars, {"barmode": "group", "yaxis_title": value, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}
-    )
-    figure.update_traces(hovertemplate="%{x}: %{y:.3f}", showlegend=True)
-    figure.update_xaxes(type="category")
-    return Drawing(figure, height=400, width=min(18 * len(labels) * len(bars), 1200))
+    legend = {"orientation": "h", "y": 1, "yanchor": "bottom"}
+    figure = Figure(bars, {"barmode": "group", "xaxis_title": value, "legend": legend})
+    figure.update_traces(hovertemplate="%{y}: %{x:.3f}", showlegend=True)
+    figure.update_yaxes(type="category", autorange="reversed", labelalias=_short(labels))
+    return Drawing(figure, height=110 + len(labels) * (8 + 9 * len(bars)))
+
+
+def _short(labels: Sequence[str]) -> dict[str, str]:
+    """Return what stands on an axis in place of long names, which would leave a figure no room."""
+    return {html.escape(name): f"{html.escape(name[: _LONGEST - 1])}…" for name in labels if len(name) > _LONGEST}
 
 
 def _mean(tables: Sequence[Sequence[Row]], key: str, value: str, label: str) -> float | None:
@@ -73,7 +79,8 @@ def _mean(tables: Sequence[Sequence[Row]], key: str, value: str, label: str) -> 
 def _matrix(system: System, rows: Sequence[Row]) -> Drawing:
     from plotly.graph_objects import Figure, Heatmap
 
-    labels = [html.escape(str(row["label"])) for row in rows]
+    names = [str(row["label"]) for row in rows]
+    labels = [*map(html.escape, names)]
     counts = [[*row["predicted"].values()] for row in rows]
     shades = [[sqrt(count / max(sum(line), 1)) for count in line] for line in counts]
     few = len(labels) <= _NUMBERED
@@ -91,6 +98,9 @@ def _matrix(system: System, rows: Sequence[Row]) -> Drawing:
         hovertemplate="%{y} taken for %{x}: %{customdata}<extra></extra>",
     )
     figure = Figure(cells, {"title": {"text": system.marked, "font": {"size": 13}}, "margin": {"t": 40}})
-    figure.update_xaxes(type="category", title="predicted", showgrid=False)
-    figure.update_yaxes(type="category", title="true", autorange="reversed", showgrid=False)
-    return Drawing(figure, height=180 + 26 * min(len(labels), 30))
+    figure.update_xaxes(title="predicted")
+    figure.update_yaxes(title="true", autorange="reversed")
+    for axis in (figure.update_xaxes, figure.update_yaxes):
+        axis(type="category", showgrid=False, labelalias=_short(names))
+    size = 180 + 26 * min(len(labels), _NUMBERED)
+    return Drawing(figure, height=size, width=0 if few else 580)  # two beside each other on a wide screen

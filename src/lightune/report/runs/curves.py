@@ -43,7 +43,8 @@ def _drawing(parts: Sequence[System], metric: str, axis: str) -> Drawing | None:
     if not lines:
         return None
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
-    return Drawing(Figure(lines, {"xaxis_title": _AXES[axis], "yaxis_title": metric, "legend": legend}))
+    figure = Figure(lines, {"xaxis_title": _AXES[axis], "yaxis_title": metric, "legend": legend})
+    return Drawing(figure.update_xaxes(tickformat="~s"))  # 20k
 
 
 def _lines(system: System, metric: str, axis: str) -> "Iterator[Scatter]":
