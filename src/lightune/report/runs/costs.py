@@ -51,4 +51,5 @@ def _bars(parts: Sequence[System], title: str, value: Callable[[Run], float | No
         marker_color=[system.color for system, _ in shown],
         hovertemplate="%{y}: %{x:,.1f}<extra></extra>",
     )
-    return Drawing(Figure(bars, {"xaxis_title": title}), height=110 + 30 * len(shown))
+    figure = Figure(bars, {"xaxis_title": title}).update_xaxes(tickformat="~s")  # 10k
+    return Drawing(figure, height=110 + 30 * len(shown))

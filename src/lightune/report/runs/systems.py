@@ -12,9 +12,7 @@ from lightune.report.runs.folder import Run
 from lightune.report.show import short
 
 # Of a run alone, not of what was tried: where things lie, and how it was started.
-_OWN = frozenset(
-    "seed seeds data.fold run_dir resume reproduce check plan plots trust name headline objective".split()
-)
+_OWN = frozenset("seed seeds data.fold run_dir resume reproduce check plan plots trust name headline objective".split())
 _OWN_GROUPS = ("paths.", "logger.")
 _LONGEST = 60  # characters of a label
 
