@@ -50,12 +50,16 @@ def without_adapters(model: PeftModel) -> Any:
     if model.active_peft_config.is_prompt_learning:
         return model.get_base_model()
     tuner: Any = model.base_model
-    if isinstance(tuner, BaseTuner):
-        # As they are: peft's own way gives each module a weight, which a head of several layers has none of.
-        tuner._replace_module = lambda parent, name, module, _: setattr(parent, name, module)
-        return tuner.unload()
-    tuner.disable_adapter_layers()  # LLaMA-Adapter exchanges whole modules
-    return tuner.model
+    if not _is_tuner(tuner):
+        tuner.disable_adapter_layers()  # LLaMA-Adapter exchanges whole modules
+        return tuner.model
+    # As they are: peft's own way gives each module a weight, which a head of several layers has none of.
+    tuner._replace_module = lambda parent, name, module, _: setattr(parent, name, module)
+    return tuner.unload()
+
+
+def _is_tuner(module: object) -> bool:
+    return isinstance(module, BaseTuner)
 
 
 def adapter_tensors(model: nn.Module) -> set[str]:
@@ -68,7 +72,7 @@ def adapter_tensors(model: nn.Module) -> set[str]:
         for tensor in names
         if tensor.startswith(f"{layer}.") and not tensor.startswith(f"{layer}.base_layer.")
     }
-    shared = isinstance(getattr(model, "base_model", None), BaseTuner)
+    shared = _is_tuner(getattr(model, "base_model", None))
     return found | {
         name for name in names if shared and name.startswith("base_model.") and not name.startswith(_WRAPPED)
     }
