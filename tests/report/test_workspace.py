@@ -60,6 +60,7 @@ def test_curves_are_of_what_is_logged_together(spec: dict[str, Any], runs: Path)
         ("trainer/global_step", "val/f1_macro"),
         ("train/tokens", "train/loss"),
         ("trainer/global_step", "lr-AdamW/head"),
+        ("trainer/global_step", "train/grad_norm"),
     } <= drawn
     assert [pair for pair in drawn if not any(set(pair) <= row for row in rows)] == []
 
@@ -77,6 +78,15 @@ def test_every_number_of_a_run_that_is_shown_is_in_its_summary(spec: dict[str, A
     named = [*bars, *(name.removeprefix("summary:") for name in (*columns, "summary:params/trainable"))]
     summaries = set().union(*recorded(runs, "summary"))
     assert [name for name in named if not name.startswith("config:") and name not in summaries] == []
+
+
+def test_pictures_and_predictions_are_those_that_were_logged(spec: dict[str, Any], runs: Path) -> None:
+    (pictures,) = panels_of(spec, "Media Browser")
+    assert pictures["config"]["mediaKeys"] == ["test/calibration_picture", "test/confusion_picture"]
+    (table,) = panels_of(spec, "Weave")
+    assert "test/predictions" in json.dumps(table["config"])
+    summaries = set().union(*recorded(runs, "summary"))
+    assert {*pictures["config"]["mediaKeys"], "test/predictions"} <= {name.partition(".")[0] for name in summaries}
 
 
 def test_settings_are_those_that_differ_as_they_are_recorded(spec: dict[str, Any], runs: Path) -> None:
@@ -106,7 +116,7 @@ def test_a_report_has_the_panels_of_the_workspace_and_none_covers_another(spec: 
 
 def test_what_was_not_logged_has_no_panel(runs: Path) -> None:
     (whole,) = find([runs / "5e-3"]).runs
-    run = replace(whole, metrics={})  # one that died before anything was logged
+    run = replace(whole, metrics={}, folder=runs / "none")  # one that died before anything was logged
     run.history.clear()
     found = workspace.serialised(*workspace.build([run], "me", "lightune", "Comparison"))
     assert [panel["viewType"] for panel in panels_of(found)] == ["Run Comparer"]
@@ -119,7 +129,7 @@ def test_a_file_takes_what_would_be_sent(runs: Path, tmp_path: Path, capsys: pyt
     assert found["workspace"]["entity"] == "me"
     assert found["report"]["displayName"] == "Comparison of classification"
     workspace.main([str(runs), *ME, "--dry-run"])
-    assert f"5 sections with {len(panels_of(found))} panels can be built" in capsys.readouterr().out
+    assert f"7 sections with {len(panels_of(found))} panels can be built" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

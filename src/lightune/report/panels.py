@@ -22,6 +22,7 @@ _COSTS = {
     "memory/peak_rss_mb": "peak memory, MiB",
     "memory/peak_gpu_mb": "peak GPU memory, MiB",
 }
+_HEALTH = ("train/grad_norm", "speed/tokens_per_s", "data/padding")
 _SETTINGS = 8  # axes of parallel coordinates beside those of metrics
 _RUNS = 40  # lines of a plot
 
@@ -51,7 +52,9 @@ def sections(runs: Sequence[Run]) -> Sections:
         "Quality": [*_curves([f"val/{name}" for name in metrics], logged)],
         "Loss": [*_curves(["train/loss", "val/loss"], logged)],
         "Learning rates": [*_curves(sorted(name for name in logged if name.startswith("lr-")), logged, [STEP])],
+        "Training": [*_curves(_HEALTH, logged, [STEP])],
         "Quality and cost": [*_against_parameters(metrics, measured), *_bars(measured)],
+        "Examples": [*_examples(runs)],
         "Settings": [*_settings(runs, metrics, measured), wr.RunComparer(diff_only="split")],
     }
     return {title: _placed(panels) for title, panels in found.items() if panels}
@@ -109,6 +112,15 @@ def _bars(measured: set[str]) -> Iterator[wr.BarPlot]:
     for name, title in _COSTS.items():
         if name in measured:
             yield wr.BarPlot(title=title, metrics=[name], max_bars_to_show=_RUNS)
+
+
+def _examples(runs: Sequence[Run]) -> Iterator[wr.MediaBrowser | wr.WeavePanelSummaryTable]:
+    """Yield the pictures of the test examples, and the predictions of which the worst come first."""
+    drawn = {path.stem.removeprefix("test_") for run in runs for path in run.folder.glob("test_*.png")}
+    if drawn:
+        yield wr.MediaBrowser(title="pictures", media_keys=[f"test/{name}_picture" for name in sorted(drawn)])
+    if any(run.metrics for run in runs):
+        yield wr.WeavePanelSummaryTable(table_name="test/predictions")
 
 
 def _settings(runs: Sequence[Run], metrics: Iterable[str], measured: set[str]) -> Iterator[wr.ParallelCoordinatesPlot]:
