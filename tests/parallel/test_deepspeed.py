@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[str, ...]] = {
 }
 STAGES = {
     "full": ("1", "2", "3"),
-    "accumulated": ("2", "3_offload"),
+    "accumulated": ("3_offload",),
     "lora": ("2", "3"),
     "generated": ("3",),
 }
