@@ -205,18 +205,23 @@ def _scanned(log: bytes) -> Iterator[bytes]:
             record = b""
 
 
+def ended(arguments: list[str], folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder to its end, with one thread and without a GPU."""
+    return subprocess.run(
+        arguments,
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
 def run_in_ranks(folder: Path, ranks: int, commands: list[tuple[str, list[str]]]) -> None:
     """Let processes of one group run commands, each a verb of `lightune.run` and its overrides, one after the other."""
     file = folder / "commands.json"
     file.write_text(json.dumps(commands), encoding="utf-8")
     job = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-    outcome = subprocess.run(
-        [*job, str(command.ROOT / "tests" / "in_ranks.py"), str(file)],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    outcome = ended([*job, str(command.ROOT / "tests" / "in_ranks.py"), str(file)], folder, timeout=600)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

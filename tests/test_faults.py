@@ -36,15 +36,8 @@ MIB = 600
 def _limited(folder: Path, *typed: str) -> subprocess.CompletedProcess[str]:
     """Train with so much memory beside that of the libraries."""
     place = f"run_dir={folder / 'run'}"
-    return subprocess.run(
-        [sys.executable, str(command.ROOT / "tests" / "limited.py"), str(MIB), *running.SMALL, *WIDE, *typed, place],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    program = [sys.executable, str(command.ROOT / "tests" / "limited.py"), str(MIB)]
+    return running.ended([*program, *running.SMALL, *WIDE, *typed, place], folder, timeout=300)
 
 
 @linux

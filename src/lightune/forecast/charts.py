@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightune.report import show
 from lightune.report.page import COLORS
 
 if TYPE_CHECKING:
@@ -129,5 +130,4 @@ def _axes(width: float, height: float) -> "tuple[Figure, Any]":
 
 def _cut(name: str) -> str:
     """Return a name that fits, and that matplotlib does not read as a formula."""
-    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-    return short.replace("$", r"\$")
+    return show.cut(name, _LONGEST).replace("$", r"\$")

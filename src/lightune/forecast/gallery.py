@@ -9,6 +9,7 @@ import numpy as np
 
 from lightune.forecast import charts
 from lightune.forecast.facts import Facts, Pair
+from lightune.report import show
 from lightune.report.artefacts import write_text, written_whole
 from lightune.report.page import Cell, Picture, Section, Table, page
 
@@ -123,7 +124,7 @@ def _pair(found: Pair) -> list[Cell]:
 
 
 def _excerpt(text: str) -> Cell:
-    return Cell(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+    return Cell(show.cut(text, _LONGEST))
 
 
 def _number(value: float) -> Cell:

@@ -89,5 +89,4 @@ def _part(count: int, whole: int) -> str:
 
 
 def _excerpt(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 1]}…"
+    return show.cut(" ".join(text.split()), _EXCERPT)

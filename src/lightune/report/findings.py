@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lightune.report import show
 from lightune.report.artefacts import flat
 
 if TYPE_CHECKING:
@@ -199,8 +200,7 @@ def _is_words(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return show.cut(str(value), _LONGEST)
 
 
 def curves(task: "Task", predictions: "Sequence[Prediction]") -> list[Curve]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lightune.report import show
 from lightune.report.artefacts import written_whole
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _inches(labels: int) -> float:
 
 
 def _name_lines(axes: "Axes", labels: Sequence[str]) -> None:
-    names = [label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…" for label in labels]
+    names = [show.cut(label, _LONGEST) for label in labels]
     small = 9 if len(labels) <= _NUMBERED else 6
     axes.set_xticks(range(len(labels)), names, rotation=90, fontsize=small)
     axes.set_yticks(range(len(labels)), names, fontsize=small)

@@ -51,6 +51,11 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def cut(text: str, longest: int) -> str:
+    """Return a text of at most so many characters: what is longer ends with an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as ``1 h 02 min`` or ``3 min 07 s`` or ``4.2 s``."""
     if seconds < 60:

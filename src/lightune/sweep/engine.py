@@ -13,6 +13,7 @@ from typing import Any
 
 from lightune import machine
 from lightune.errors import TrainingError
+from lightune.repeat.left import numbers_of
 from lightune.sweep import told
 from lightune.sweep.commands import Words
 from lightune.sweep.constraints import NUMBERS, Constraint, missing
@@ -21,7 +22,6 @@ from lightune.sweep.processes import Command, end, slot_environment, start, was_
 from lightune.sweep.study import REASON, Claimed, Study, folder_of
 
 RUNS = "runs"  # attribute of a trial: what each of its runs has told, where it has several
-METRICS = "metrics.json"  # what a run measured, in its folder
 _POLL = 0.05  # seconds
 _BEATS = 30.0  # seconds between two
 _LOOKS = 1.0  # seconds between two, while a slot is free
@@ -192,7 +192,7 @@ class Engine:
             self.study.let_go(claimed.trial)
             return None
         if result is not None and "values" in result:
-            runs = [*claimed.trial.user_attrs.get(RUNS, ()), {**result, NUMBERS: _numbers(running.place)}]
+            runs = [*claimed.trial.user_attrs.get(RUNS, ()), {**result, NUMBERS: numbers_of(running.place) or {}}]
             if len(runs) < len(self.plan.repeats) and self.study.fault(result) is None:
                 claimed.trial.set_user_attr(RUNS, runs)
                 return len(runs)
@@ -230,13 +230,6 @@ class Engine:
         finally:
             for running in self._running.values():
                 end(running.process)
-
-
-def _numbers(place: Path) -> dict[str, float]:
-    """Return what a run left in its folder as its numbers; nothing where it is another application's."""
-    path = place / METRICS
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: value for name, value in content.items() if isinstance(value, int | float)}
 
 
 def _mean(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 
+from lightune.report import show
 from lightune.report.artefacts import written_whole
 from lightune.sweep.live import best_so_far
 from lightune.sweep.shown import Objective, Shown, as_text
@@ -78,4 +79,4 @@ def _draw_against(axes: "Axes", objective: Objective, key: str) -> None:
 
 def _short(text: str) -> str:
     text = html.unescape(text).replace("$", r"\$")  # which matplotlib reads as mathematics
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return show.cut(text, _LONGEST)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from lightune.numbers import is_number
+from lightune.report import show
 from lightune.report.page import Cell
 
 _LONGEST = 300  # characters
@@ -12,7 +13,7 @@ _LONGEST = 300  # characters
 def plain(value: Any, longest: int = _LONGEST) -> Cell:
     """Return a cell of text, cut where it is long."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return Cell(text if len(text) <= longest else f"{text[: longest - 1]}…")
+    return Cell(show.cut(text, longest))
 
 
 def number(value: float | None, digits: str = ",.6g") -> Cell:
