@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
 
 from lightune import faults
+from lightune.checkpoint import AtomicCheckpointIO
+from lightune.errors import TrainingError
 from lightune.keys import TRAINERS_OWN
+from lightune.report.forgiving import Forgiving
 from tests import command, running
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and children are asked of Linux")
@@ -126,6 +130,29 @@ def test_the_gpus_own_error_is_understood(tmp_path: Path) -> None:
 def _loader_processes(process: "subprocess.Popen[str]") -> list[int]:
     file = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     return [int(child) for child in file.read_text(encoding="ascii").split()]
+
+
+def _a_loader_process_dies(*_: object) -> None:
+    """Kill one, and be where torch's handler raises."""
+    batches = iter(DataLoader([0], num_workers=1))  # type: ignore[arg-type]
+    os.kill(batches._workers[0].pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    time.sleep(60)
+
+
+@linux
+def test_a_loader_process_dies_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "save", _a_loader_process_dies)
+    experiment = running.assembled(tmp_path / "run", "task=classification")
+    cfg = OmegaConf.create({"run_dir": str(tmp_path / "run")})
+    with pytest.raises(TrainingError, match=r"data\.num_workers=0"), faults.told(cfg, experiment.trainer):
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "last.ckpt")
+    assert not list(tmp_path.iterdir())
+
+
+@linux
+def test_a_loader_process_dies_while_a_logger_writes() -> None:
+    with pytest.raises(RuntimeError, match="DataLoader worker"), Forgiving("mine")():
+        _a_loader_process_dies()
 
 
 @linux

@@ -20,7 +20,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
 from lightune import checkpoint_card, overrides
-from lightune.errors import CheckpointError
+from lightune.errors import CheckpointError, loader_process_died
 from lightune.models.adapted import adapter_tensors, changed_weights
 from lightune.models.quantization import quantized_parameters
 from lightune.parallel.tensors import in_parts_like
@@ -51,6 +51,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             unfinished.replace(final)
             _flush(final.parent)
         except (OSError, RuntimeError) as error:  # RuntimeError: of torch's writer
+            if loader_process_died(error):
+                raise
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{final}: it could not be written: {reason}", _go_on_from(final)) from error
         finally:

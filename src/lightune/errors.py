@@ -5,8 +5,11 @@ one message that names what is wrong, what was expected, and what to type instea
 that message alone and exit with status 1.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_LOADER_PROCESS = re.compile(r"DataLoader worker .* (is killed|exited unexpectedly)")
 
 
 class UserError(Exception):
@@ -58,3 +61,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return "did you mean " + " or ".join(repr(item) for item in close) + "?"
     shown = ", ".join(words[:20]) + (", …" if len(words) > 20 else "")
     return f"there is: {shown}" if words else "there is nothing of that kind"
+
+
+def loader_process_died(error: BaseException) -> BaseException | None:
+    """Return what torch raised because a loader process died, where that is behind an error.
+
+    Its signal handler raises in the middle of whatever the main process does just then: of writing a file, say, which
+    is not what failed.
+
+    Args:
+        error: What was caught.
+    """
+    if _LOADER_PROCESS.search(str(error)):
+        return error
+    return loader_process_died(error.__context__) if error.__context__ else None

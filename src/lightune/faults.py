@@ -1,6 +1,5 @@
 """What ends a training from outside the mathematics: no memory left, a loader process that died."""
 
-import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +10,10 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from omegaconf import DictConfig, OmegaConf
 
 from lightune import overrides
-from lightune.errors import TrainingError
+from lightune.errors import TrainingError, loader_process_died
 from lightune.instantiate import as_config, plain
 from lightune.numbers import is_whole
 
-_DEAD_WORKER = re.compile(r"DataLoader worker .* (is killed|exited unexpectedly)")
 _MICRO_BATCHES = ("limit_train_batches", "val_check_interval")  # count them, where they are whole numbers
 _EVALUATIONS = ("validation_step", "test_step")
 
@@ -38,18 +36,18 @@ def told(cfg: DictConfig, trainer: Trainer) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
+    except Exception as error:
         if is_oom_error(error):
             raise _out_of_memory(error, cfg, trainer) from error
-        if _DEAD_WORKER.search(str(error)):
+        if died := loader_process_died(error):
             raise TrainingError(
-                f"step {trainer.global_step + 1}: {str(error).splitlines()[0]} Perhaps there was no memory left for it",
+                f"step {trainer.global_step + 1}: {str(died).splitlines()[0]} Perhaps there was no memory left for it",
                 f"type {_going_on(cfg)}data.num_workers=0",
             ) from error
         raise
 
 
-def _out_of_memory(error: RuntimeError, cfg: DictConfig, trainer: Trainer) -> TrainingError:
+def _out_of_memory(error: Exception, cfg: DictConfig, trainer: Trainer) -> TrainingError:
     where = "main memory" if trainer.strategy.root_device.type == "cpu" else "memory of the GPU"
     evaluates = any(frame.f_code.co_name in _EVALUATIONS for frame, _ in traceback.walk_tb(error.__traceback__))
     size = cfg.data.eval_batch_size if evaluates else cfg.data.batch_size

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lightune.errors import loader_process_died
 from lightune.report import show
 
 _PATIENCE = 50  # a logger that failed is left alone for so many times the time that it took to fail
@@ -33,6 +34,8 @@ class Forgiving:
         try:
             yield
         except Exception as error:
+            if loader_process_died(error):
+                raise
             now = time.monotonic()
             self._again_at = now + _PATIENCE * (now - began)
             if not self.failed:
