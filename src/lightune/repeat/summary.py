@@ -4,14 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from lightune.repeat.left import FILE
 from lightune.repeat.runs import Repeat
 from lightune.report import show
 from lightune.report.artefacts import write_json
-from lightune.statistics.intervals import Interval, mean_interval
+from lightune.statistics.intervals import Interval, independent, mean_interval
 
 Numbers = Mapping[str, float]
 
@@ -41,11 +40,7 @@ class Summary:
 
     def _draws(self, name: str) -> list[float]:
         """Return the values whose spread counts: of each seed the mean of its folds, of one seed those of its folds."""
-        by_seed: dict[int, list[float]] = {}
-        for repeat, numbers in self.ended.items():
-            by_seed.setdefault(repeat.seed, []).append(numbers[name])
-        groups = list(by_seed.values())
-        return groups[0] if len(groups) == 1 else [fmean(values) for values in groups]
+        return independent((repeat.seed, numbers[name]) for repeat, numbers in self.ended.items())
 
     def content(self) -> dict[str, Any]:
         """Return the content of ``summary.json``."""

@@ -1,7 +1,7 @@
 """Means of a few runs, and how far they may lie from the mean of all runs that there could be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean, stdev
@@ -46,6 +46,18 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         return Interval(mean, math.nan, math.nan)
     margin = t_quantile((1 + confidence) / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return Interval(mean, mean - margin, mean + margin)
+
+
+def independent(values: Iterable[tuple[Hashable, float]]) -> list[float]:
+    """Return the values whose spread counts: the mean of each group, or those of the only one there is.
+
+    Args:
+        values: The group of each value, and the value. A group is a seed; its folds share most of their rows.
+    """
+    groups: dict[Hashable, list[float]] = {}
+    for group, value in values:
+        groups.setdefault(group, []).append(value)
+    return next(iter(groups.values())) if len(groups) == 1 else [fmean(each) for each in groups.values()]
 
 
 @cache

@@ -1,5 +1,6 @@
 """Which runs are draws of one experiment, what tells experiments apart, and lines of curves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_long_histories_are_thinned_out() -> None:
     x, y = points(history, "train/loss", "step")
     assert 500 <= len(x) == len(y) <= 600
     assert x[0] == y[0] + 1 == 1
+
+
+def test_folds_are_draws_of_their_seed() -> None:
+    values = {(1, 1): 0.2, (1, 2): 0.4, (2, 1): 0.4, (2, 2): 0.8}
+    runs = [
+        replace(run(f"{seed}{fold}", "", **{"seed": seed, "data.fold": fold}), metrics={"test/f1": value})
+        for (seed, fold), value in values.items()
+    ]
+    (both,), (one,) = systems(runs), systems(runs[:2])
+    assert both.seeds == "1 (folds 1 2), 2 (folds 1 2)"
+    assert both.draws("test/f1") == pytest.approx([0.3, 0.6])
+    assert one.draws("test/f1") == [0.2, 0.4]
+    assert [each.draw for each in one.runs] == ["1, fold 1", "1, fold 2"]
 
 
 def test_a_seed_that_differs_in_type_is_shown() -> None:

@@ -22,7 +22,7 @@ def sections(tested: Tested) -> Iterator[Section]:
     """Yield the bars and the confusion matrices of a test set, where its runs have left such tables."""
     bars = [drawing for name in _TABLES if (drawing := _bars(tested.systems[:_BARS], f"test_{name}"))]
     if bars:
-        text = "Means over seeds; labels with most test examples first."
+        text = "Means over seeds and folds; labels with most test examples first."
         yield Section(f"Labels: {tested.title}", text, drawings=bars)
     shown = [(system, system.best.table("test_confusion")) for system in tested.systems]
     matrices = [_matrix(system, rows) for system, rows in shown if rows][:_MATRICES]

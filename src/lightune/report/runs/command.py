@@ -70,7 +70,7 @@ def write(
 def _lead(found: Found, sets: Sequence[Tested]) -> str:
     systems = ", ".join(f"{len(each.systems)} of {each.title}" for each in sets)
     return (
-        f"{len(found.runs)} runs below {found.folder}. Systems, whose runs differ in their seed alone: {systems or 0}."
+        f"{len(found.runs)} runs below {found.folder}. Systems, runs that differ in seed or fold alone: {systems or 0}."
     )
 
 

@@ -73,8 +73,8 @@ class Pair:
 
 
 def intervals(system: System, metric: str) -> Interval | None:
-    """Return a test metric over a system's seeds."""
-    values = system.values(f"test/{metric}")
+    """Return a test metric over a system's seeds, or its folds."""
+    values = system.draws(f"test/{metric}")
     return mean_interval(values) if values else None
 
 
@@ -121,7 +121,7 @@ def sections(tested: Tested) -> Iterator[Section]:
     """Yield what there is to say of a test set: each system's metrics, and every two systems' difference."""
     text = (
         f"Metrics of the best checkpoints on {tested.examples:,} test examples: the mean of runs that differ in their "
-        "seed alone, ± half of its 95 % interval (Student's t), which is what other seeds may change."
+        "seed or fold alone, ± half of its 95 % interval (Student's t), which is what other seeds may change."
     )
     metric = tested.headline[0]
     runs = sum(len(system.runs) for system in tested.systems)

@@ -31,7 +31,7 @@ def section(runs: Sequence[Run]) -> Section:
     drawings = [drawing for drawing in found if drawing]
     if not drawings:
         return Section("Throughput and memory", "No run has ended, so nothing was measured.")
-    text = f"Means over runs that differ in their seed alone. Other programs on the machine count too.{aside}"
+    text = f"Means over runs that differ in seed or fold alone. Other programs on the machine count too.{aside}"
     return Section("Throughput and memory", text, drawings=drawings)
 
 

@@ -55,7 +55,7 @@ def _lines(system: System, metric: str, axis: str) -> "Iterator[Scatter]":
         x, y = points(run.history, metric, axis)
         if not x:
             continue
-        hover = f"{system.marked}, seed {html.escape(str(run.seed))}: %{{y:.4f}} at %{{x:,}}<extra></extra>"
+        hover = f"{system.marked}, seed {html.escape(run.draw)}: %{{y:.4f}} at %{{x:,}}<extra></extra>"
         yield Scatter(
             x=x,
             y=y,

@@ -66,6 +66,16 @@ class Run:
         """Its seed."""
         return self.config.get("seed")
 
+    @property
+    def fold(self) -> Any:
+        """The fold that it was validated on, of several."""
+        return self.config.get("data.fold")
+
+    @property
+    def draw(self) -> str:
+        """What tells it from the other runs of its experiment."""
+        return f"{self.seed}" if self.fold is None else f"{self.seed}, fold {self.fold}"
+
     @cached_property
     def choices(self) -> dict[str, str]:
         """The option of each config group: from a checkpoint's card, which has defaults too, or of what was typed."""

@@ -1,4 +1,4 @@
-"""Systems: runs that differ in nothing but the seed are draws of one; and what tells systems from each other."""
+"""Systems: runs that differ in nothing but seed and fold are draws of one; and what tells systems from each other."""
 
 import html
 import json
@@ -10,6 +10,7 @@ from lightune.objective import metric_mode
 from lightune.report.page import COLORS
 from lightune.report.runs.folder import Run
 from lightune.report.show import short
+from lightune.statistics.intervals import independent
 
 # Of a run alone, not of what was tried: where things lie, and how it was started.
 _OWN = frozenset("seed seeds data.fold run_dir resume reproduce check plan plots trust name headline objective".split())
@@ -19,7 +20,7 @@ _LONGEST = 60  # characters of a label
 
 @dataclass(frozen=True)
 class System:
-    """One experiment, run once or with several seeds.
+    """One experiment, run once or with several seeds and folds.
 
     Args:
         label: What tells it from the others beside it.
@@ -46,10 +47,17 @@ class System:
         """Return a number of each run that has it."""
         return [run.metrics[metric] for run in self.runs if metric in run.metrics]
 
+    def draws(self, metric: str) -> list[float]:
+        """Return a number whose spread counts: of each seed, or of the folds of the only one."""
+        return independent((str(run.seed), run.metrics[metric]) for run in self.runs if metric in run.metrics)
+
     @property
     def seeds(self) -> str:
-        """The seeds of its runs."""
-        return ", ".join(str(run.seed) for run in self.runs)
+        """The seeds of its runs, each with its folds."""
+        folds: dict[str, list[str]] = {}
+        for run in self.runs:
+            folds.setdefault(str(run.seed), []).extend(() if run.fold is None else (str(run.fold),))
+        return ", ".join(f"{seed} (folds {' '.join(each)})" if each else seed for seed, each in folds.items())
 
 
 def systems(runs: Sequence[Run]) -> list[System]:

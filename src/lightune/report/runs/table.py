@@ -64,7 +64,7 @@ def _row(run: Run, metrics: Sequence[str], costs: Sequence[str], page: Path) -> 
             run.choices.get("peft")
             or str(run.config.get("peft.config._target_") or run.config.get("peft._target_", ""))
         ),
-        either(run.seed),
+        either(run.seed if run.fold is None else run.draw),
         *(number(run.metrics.get(name), ".4f") for name in metrics),
         number(run.steps),
         *(number(run.metrics.get(name), ",.0f") for name in costs),
@@ -89,10 +89,10 @@ def settings(task: str, members: Sequence[Run]) -> Section:
     values = differing([system.runs[0] for system in parts])
     title = f"Configuration: {task}"
     if not values:
-        return Section(title, "The runs differ in nothing but their seeds and folders.")
+        return Section(title, "The runs differ in nothing but their seeds, folds and folders.")
     lines = [[plain(key), *map(_setting, column)] for key, column in values.items()]
     names = [plain(system.label) for system in parts]
-    text = f"The {len(values)} keys in which runs differ, seed and folders aside."
+    text = f"The {len(values)} keys in which runs differ, seeds, folds and folders aside."
     if len(lines) < len(parts):  # the longer side goes down
         turned = [[name, *(line[i] for line in lines)] for i, name in enumerate(names, start=1)]
         return Section(title, text, table=Table(["system", *values], turned, filtered=True))
