@@ -51,6 +51,21 @@ def test_other_runs_have_none() -> None:
     assert len(shown_table(jobs)[1]) == 2
 
 
+def test_means_of_several_seeds_have_their_intervals(tmp_path: Path) -> None:
+    margins = {"val/f1": 0.01, "test/f1": 0.03}
+    jobs = [
+        Job({"peft": peft}, tmp_path / peft, ("f1",), {"val/f1": 0.5, "test/f1": 0.25}, each)
+        for peft, each in (("lora", margins), ("full", {}))
+    ]
+    _, rows = shown_table(jobs)
+    assert [row[2:4] for row in rows] == [["0.5000 ± 0.0100", "0.2500 ± 0.0300"], ["0.5000", "0.2500"]]
+    write_table(jobs, tmp_path / TABLE)
+    with (tmp_path / TABLE).open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    assert (first["half_width/test/f1"], first["test/f1"]) == ("0.03", "0.25")
+    assert second["half_width/test/f1"] == ""
+
+
 def test_the_file_has_every_number(tmp_path: Path) -> None:
     jobs = [_job({"seed": "1"}, val_f1=0.25), _job({"seed": "2"}, test_loss=1.5)]
     write_table(jobs, tmp_path / "new" / TABLE)

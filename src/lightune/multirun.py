@@ -1,9 +1,8 @@
 """A multirun as a whole: what it refuses before its first job, and the table after its last one."""
 
 import csv
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lightune.check import check_multirun, check_study
 from lightune.cli import fail
@@ -33,13 +32,15 @@ class Job:
         typed: Override key → value, as this job had them.
         folder: Its run folder.
         headline: Metrics that stand for it.
-        metrics: All its numbers.
+        metrics: All its numbers; of several runs their means.
+        margins: Half of the 95 % interval around each mean.
     """
 
     typed: Mapping[str, str]
     folder: Path
     headline: Sequence[str]
     metrics: Mapping[str, float]
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def ended(cls, returned: JobReturn) -> "Job | None":
@@ -47,13 +48,7 @@ class Job:
         cfg = returned.cfg
         if returned.status != JobStatus.COMPLETED or cfg is None:
             return None
-        folder = Path(str(cfg.run_dir))
-        metrics = left.numbers_of(folder) or left.means(folder)
-        if not metrics:
-            return None
-        pairs = (text.lstrip("+").partition("=") for text in returned.overrides or ())
-        headline = [*(cfg.get("headline") or [cfg.task.monitor])]
-        return cls({key: value for key, _, value in pairs}, folder, headline, metrics)
+        return cls._left(Path(str(cfg.run_dir)), returned.overrides or (), cfg)
 
     @classmethod
     def found(cls, folder: Path) -> "Job | None":
@@ -61,19 +56,36 @@ class Job:
 
         Hydra tells of jobs that ran in this process alone, not of those that its launchers started elsewhere.
         """
-        if not (folder / "metrics.json").is_file():
+        run = left.first(folder) or folder
+        if left.numbers_of(run) is None:
             return None
-        typed = yaml.safe_load((folder / "overrides.yaml").read_text(encoding="utf-8"))
-        cfg = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        pairs = (text.lstrip("+").partition("=") for text in typed)
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        headline = cfg["headline"] or [cfg["task"]["monitor"]]
-        return cls({key: value for key, _, value in pairs}, folder, headline, metrics)
+        typed = yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8"))
+        if run != folder:  # its seed is not that of the job
+            typed = (left.kept(folder) or {})["overrides"]
+        return cls._left(folder, typed, OmegaConf.load(run / "config.yaml"))
+
+    @classmethod
+    def _left(cls, folder: Path, overrides: Iterable[str], cfg: Any) -> "Job | None":
+        metrics = left.numbers_of(folder) or left.means(folder)
+        if not metrics:
+            return None
+        pairs = (text.lstrip("+").partition("=") for text in overrides)
+        headline = [*(cfg.get("headline") or [cfg.task.monitor])]
+        return cls({key: value for key, _, value in pairs}, folder, headline, metrics, left.half_widths(folder))
 
     def values(self, split: str) -> list[float]:
         """Return the headline metrics of a split, those that it has."""
-        names = [f"{split}/{name}" for name in self.headline]
-        return [self.metrics[name] for name in names if name in self.metrics]
+        return [self.metrics[name] for name in self._names(split)]
+
+    def shown(self, split: str) -> str:
+        """Return the headline metrics of a split as text, those that it has."""
+        return " / ".join(
+            f"{self.metrics[name]:.4f}" + (f" ± {self.margins[name]:.4f}" if name in self.margins else "")
+            for name in self._names(split)
+        )
+
+    def _names(self, split: str) -> list[str]:
+        return [f"{split}/{name}" for name in self.headline if f"{split}/{name}" in self.metrics]
 
 
 class Multirun(Callback):
@@ -146,6 +158,7 @@ def comparison(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
     """Return the columns and rows to print: what differs, and the headline metrics of the best checkpoint.
 
+    Of a job of several seeds or folds it is their mean ± half of its 95 % interval.
     Where nothing but the seed differs the last row is the mean and the sample standard deviation; where the experiment
     does, it is the mean over experiments of each one's mean metric, as benchmarks report it.
     """
@@ -155,7 +168,7 @@ def shown_table(jobs: Sequence[Job]) -> tuple[list[str], list[list[str]]]:
         [
             *(job.typed.get(key, "") for key in keys),
             " / ".join(job.headline),
-            *(" / ".join(f"{value:.4f}" for value in job.values(split)) for split in ("val", "test")),
+            *(job.shown(split) for split in ("val", "test")),
             *(f"{job.metrics.get(cost, nan):,.0f}" for cost in costs),
         ]
         for job in jobs
@@ -176,14 +189,16 @@ def _summary(jobs: Sequence[Job], split: str, keys: set[str]) -> str:
 
 
 def write_table(jobs: Sequence[Job], path: Path) -> None:
-    """Write one row a job: the folder, what was typed, and every number."""
+    """Write one row a job: the folder, what was typed, and every number; of means half of their interval too."""
     from lightune.report.artefacts import written_whole  # imports torch, which a multirun's start need not
 
     keys = varying(jobs)
     numbers = sorted({name for job in jobs for name in job.metrics})
+    margins = sorted({name for job in jobs for name in job.margins})
     with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["run_dir", *keys, *numbers])
+        writer.writerow(["run_dir", *keys, *numbers, *(f"half_width/{name}" for name in margins)])
         for job in jobs:
             typed = (job.typed.get(key, "") for key in keys)
-            writer.writerow([job.folder, *typed, *(job.metrics.get(name, "") for name in numbers)])
+            values = (job.metrics.get(name, "") for name in numbers)
+            writer.writerow([job.folder, *typed, *values, *(job.margins.get(name, "") for name in margins)])

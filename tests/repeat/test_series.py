@@ -168,3 +168,7 @@ def test_a_job_of_a_multirun_may_be_several_runs_of_several_processes(tmp_path: 
     job = Job.ended(JobReturn(cfg=cfg, overrides=["seeds=[5]"], status=JobStatus.COMPLETED))
     assert job is not None
     assert job.metrics == pytest.approx(running.metrics(folder / "seed_5"))
+    elsewhere = Job.found(folder)  # as after a launcher that does not tell of its jobs
+    assert elsewhere is not None
+    assert (elsewhere.metrics, elsewhere.headline) == (job.metrics, job.headline)
+    assert elsewhere.typed["task"] == "classification"

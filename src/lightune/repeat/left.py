@@ -28,5 +28,22 @@ def kept(folder: Path) -> dict[str, Any] | None:
 
 def means(folder: Path) -> dict[str, float]:
     """Return the mean of each number in the summary of a folder."""
+    return {name: each["mean"] for name, each in _metrics(folder).items()}
+
+
+def half_widths(folder: Path) -> dict[str, float]:
+    """Return half of the 95 % interval around each of the `means`, of those that have one."""
+    found = {name: each["half_width"] for name, each in _metrics(folder).items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def first(folder: Path) -> Path | None:
+    """Return the folder of the first run that the summary of a folder counts; None where there is none."""
+    names = next((each["values"] for each in _metrics(folder).values()), ())
+    return next((folder / name for name in names), None)
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
     found = kept(folder)
-    return {name: each["mean"] for name, each in found["metrics"].items()} if found else {}
+    metrics: dict[str, Any] = found["metrics"] if found else {}
+    return metrics
