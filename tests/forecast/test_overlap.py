@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from lightune.forecast.overlap import Overlap, bag_of, overlap, similarity, words_of
+from lightune.forecast.overlap import Overlap, bag_of, doubles, overlap, similarity, words_of
 
 WORDS = ("red", "green", "blue", "one", "two", "three")
 
@@ -56,6 +56,32 @@ def test_what_was_planted_is_found() -> None:
 
 def test_the_first_of_several_is_named_and_each_text_counted() -> None:
     assert overlap(["a b", "a b"], ["c", "b a", "a b", "a b"], 0.9) == Overlap(exact={0: 2, 1: 2})
+
+
+def test_texts_that_repeat_an_earlier_one() -> None:
+    texts = ["", "a b c d e", "A b, c d e!", "", "a b c d f", "e d c b a", "x", "f d c b a"]
+    # In another order are the same words, but not in the same places: nearly alike.
+    assert doubles(texts, 0.9) == Overlap(exact={2: 1, 3: 0}, near={5: 1, 7: 4})
+    assert doubles(texts, 0.6) == Overlap(exact={2: 1, 3: 0}, near={4: 1, 5: 1, 7: 1})
+    assert doubles([], 0.8) == Overlap()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75, 0.8, 1.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_no_double_is_missed(seed: int, threshold: float) -> None:
+    draw = random.Random(seed)
+    texts = [" ".join(draw.choices(WORDS, k=draw.randrange(12))) for _ in range(80)]
+    expected, kept = Overlap(), list[int]()
+    read = [words_of(text) for text in texts]
+    for number, words in enumerate(read):
+        alike = (place for place in kept if similarity(bag_of(words), bag_of(read[place])) >= threshold)
+        if words in read[:number]:
+            expected.exact[number] = read.index(words)
+        elif (place := next(alike, None)) is not None:
+            expected.near[number] = place
+        else:
+            kept.append(number)
+    assert doubles(texts, threshold) == expected
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75, 0.8, 1.0])

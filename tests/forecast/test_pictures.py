@@ -43,7 +43,7 @@ def test_only_the_best_words_are_kept_equal_ones_by_name() -> None:
         ([1, 2, 3], None, [0.5, 1.5, 2.5, 3.5]),
         ([1, 2, 3], 384, [0.5, 1.5, 2.5, 3.5]),  # nothing comes near the limit
         ([1, 3], 3, [0.5, 1.5, 2.5, 3.5, 4.5]),  # the line at 3 has something behind it
-        ([0.0, 0.5], None, np.linspace(0, 0.4975, 41)),
+        ([0.0, 0.5], None, np.linspace(0, 0.5, 41)),
         ([], 10, [0, 1]),
     ],
 )
@@ -59,6 +59,14 @@ def test_bars_of_a_histogram_are_shares_of_each_split() -> None:
     assert [line.get_xdata()[0] for line in axes.lines] == [3]  # type: ignore[index]
     assert [text.get_text() for text in figure.legends[0].texts] == ["train, 4", "test, 2", "cut off above 3"]
     assert not charts.histogram({"train": [1, 1]}, "tokens", limit=3).axes[0].lines
+
+
+def test_the_last_bar_says_what_it_holds_besides() -> None:
+    far = charts.histogram({"train": [*range(1000), 5000]}, "tokens").axes[0]
+    assert far.get_xlabel() == "tokens; the last bar holds all up to 5,000"
+    near = charts.histogram({"train": [*range(1000), 1200]}, "tokens").axes[0]
+    assert near.get_xlabel() == "tokens"
+    assert near.get_xlim()[1] > 1200
 
 
 def test_bars_of_labels_are_their_shares_the_most_frequent_on_top() -> None:

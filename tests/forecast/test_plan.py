@@ -115,6 +115,7 @@ def test_it_tells_balance_and_overlaps_and_leaves_nothing(tmp_path: Path) -> Non
     assert {*tmp_path.iterdir()} == before
     assert re.search(r"odd +│ \d+ \(6\d\.\d%\)", said)
     assert re.search(r"test +│ +3 │ 1 \(33\.3%\) +│ 1 \(33\.3%\)", said)
+    assert re.search(r"train, earlier +│ +\d+ │ 0 \(0\.0%\)", said)
     assert SENTENCES[0].upper() in said
     assert SENTENCES[1] in said
     assert re.search(r"needed at most \(main memory\) +│ [\d,]{3,}", said)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BARS = 40  # of a histogram, at most
+_NEAR = 1.5  # times the range of nearly all values: of all of them, where they are drawn
 _LABELS = 40  # that have bars
 _PANELS = 12  # labels whose words are drawn
 _ACROSS = 4  # panels beside each other
@@ -40,14 +41,15 @@ def histogram(values: Mapping[str, Sequence[float]], name: str, limit: float | N
     if limit is not None and limit < edges[-1]:
         axes.axvline(limit, color=_CUT, linestyle="--", linewidth=1.2, label=f"cut off above {limit:,g}")
     axes.locator_params(axis="x", integer=_whole(every))
-    axes.set_xlabel(name)
+    further = len(every) and every.max() > edges[-1]
+    axes.set_xlabel(f"{name}; the last bar holds all up to {every.max():,g}" if further else name)
     axes.set_ylabel("share of the split")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 
 def bins(values: Any, limit: float | None = None) -> Any:
-    """Return the edges of a histogram's bars: up to nearly the largest value, which may be far off, and over the limit.
+    """Return the edges of a histogram's bars: up to the largest value, or nearly where it is far off; over the limit.
 
     Args:
         values: Of all splits, as an array.
@@ -56,6 +58,8 @@ def bins(values: Any, limit: float | None = None) -> Any:
     if not len(values):
         return np.linspace(0, 1, 2)
     low, high = values.min(), np.quantile(values, 0.995)
+    if values.max() - low <= _NEAR * (high - low):
+        high = values.max()
     if limit is not None and values.max() > limit / 2:
         high = max(high, limit * 1.1)
     if not _whole(values):

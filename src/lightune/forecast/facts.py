@@ -47,7 +47,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Pair:
-    """An evaluated example and a training example with the same words, or nearly.
+    """An example and a training example with the same words, or nearly: another one, and an earlier one of train.
 
     Args:
         split: Of the first.
@@ -92,13 +92,13 @@ def facts(task: Task, tokenizer: PreTrainedTokenizerBase, splits: Splits, limit:
 
 
 def pairs(found: Mapping[str, Overlap], texts: Mapping[str, Sequence[str]]) -> Iterator[Pair]:
-    """Yield the evaluated examples that stand among the training examples, with these.
+    """Yield the examples that stand among the training examples, with these; the evaluated ones first.
 
     Args:
         found: Split → which of its texts do.
         texts: Split → its texts.
     """
-    for split, overlap in found.items():
+    for split, overlap in sorted(found.items(), key=lambda each: each[0] == "train"):
         for number, place in {**overlap.exact, **overlap.near}.items():
             yield Pair(split, number, texts[split][number], place, texts["train"][place])
 

@@ -28,7 +28,7 @@ def write(folder: Path, title: str, seen: Facts, overlaps: Sequence[Pair]) -> Pa
         folder: Where they go.
         title: Of the page.
         seen: What is to be seen of the data.
-        overlaps: Evaluated examples that are trained on.
+        overlaps: Examples that are trained on, once more or before they are evaluated.
     """
     drawn = {name: _png(figure) for name, figure in pictures(seen).items()}
     for name, png in drawn.items():
@@ -103,13 +103,16 @@ def _words(seen: Facts) -> Table:
 
 
 def _overlaps(found: Sequence[Pair]) -> Section:
-    title, where = "Also in train", "among the training examples, word for word or nearly."
+    title, where = "Also in train", "among the training examples, word for word or nearly"
     if not found:
-        return Section(title, f"No evaluated example stands {where}")
+        return Section(title, f"No evaluated example stands {where}; none of these repeats an earlier one.")
+    evaluated = sum(each.split != "train" for each in found)
+    again = f"{len(found) - evaluated:,} training examples repeat an earlier one."
+    text = f"Of what is evaluated {evaluated:,} examples stand {where}; {again}"
     some = f" The first {_PAIRS} are shown." if len(found) > _PAIRS else ""
     columns = ["split", "example", "shared words", "text", "train", "its text"]
     table = Table(columns, [_pair(each) for each in found[:_PAIRS]], filtered=True)
-    return Section(title, f"{len(found):,} evaluated examples stand {where}{some}", table=table)
+    return Section(title, text + some, table=table)
 
 
 def _pair(found: Pair) -> list[Cell]:

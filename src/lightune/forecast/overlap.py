@@ -1,17 +1,21 @@
-"""Which texts stand in another set of texts too, word for word or nearly."""
+"""Which texts stand in another set of texts too, or twice in one, word for word or nearly."""
 
 import re
 import unicodedata
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any, TypeVar
 
 # Chinese and Japanese write no spaces: each of their characters counts as a word.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
+Numbered = TypeVar("Numbered", bound=Hashable)
 Words = tuple[str, ...]
-Bag = frozenset[tuple[str, int]]  # each word with a number: how often it has come before
+Word = tuple[str, int]  # a word, and how often it has come before in its text
+Bag = frozenset[Word]
 
 
 @dataclass
@@ -32,7 +36,7 @@ def words_of(text: str) -> Words:
     return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
-def similarity(one: Bag, other: Bag) -> float:
+def similarity(one: frozenset[Numbered], other: frozenset[Numbered]) -> float:
     """Return the Jaccard index, shared words over all words; of two empty ones 1."""
     shared = len(one & other)
     return shared / max(len(one) + len(other) - shared, 1) if one or other else 1.0
@@ -40,12 +44,16 @@ def similarity(one: Bag, other: Bag) -> float:
 
 def bag_of(words: Words) -> Bag:
     """Return the words, the second occurrence of one as something else than the first."""
+    return frozenset(_numbered(words))
+
+
+def _numbered(words: Words) -> list[Word]:
     seen: Counter[str] = Counter()
-    bag = []
+    numbered = []
     for word in words:
-        bag.append((word, seen[word]))
+        numbered.append((word, seen[word]))
         seen[word] += 1
-    return frozenset(bag)
+    return numbered
 
 
 def overlap(texts: Sequence[str], others: Iterable[str], threshold: float) -> Overlap:
@@ -84,7 +92,56 @@ def overlap(texts: Sequence[str], others: Iterable[str], threshold: float) -> Ov
     return found
 
 
-def _first_words(bag: Bag, often: Counter[tuple[str, int]], threshold: float) -> list[tuple[str, int]]:
+def doubles(texts: Iterable[str], threshold: float) -> Overlap:
+    """Find the texts that say again what an earlier one says, by the same filter as `overlap`.
+
+    Args:
+        texts: Such as those of a training set.
+        threshold: Least `similarity` of nearly the same words, above 0.
+
+    Returns:
+        For each text the first with the same words, or else the first with nearly the same ones: of those that are like
+        no text before them, so that of a group of alike texts all but one are found.
+    """
+    found = Overlap()
+    read = _distinct(texts, found)
+    often = Counter(word for words in read.values() for word in words)
+    starts: dict[int, list[int]] = defaultdict(list)
+    for number, words in read.items():
+        bag = frozenset(words)
+        first = _first_words(bag, often, threshold)
+        places = sorted({place for word in first for place in starts[word]})
+        alike = (place for place in places if _as_long(len(words), len(read[place]), threshold))
+        near = next((place for place in alike if similarity(bag, frozenset(read[place])) >= threshold), None)
+        if near is not None:
+            found.near[number] = near
+            continue
+        for word in first:
+            starts[word].append(number)
+    return found
+
+
+def _distinct(texts: Iterable[str], found: Overlap) -> dict[int, "array[int]"]:
+    """Return position → words as numbers, which take little memory; note in `found` what repeats an earlier text."""
+    numbers: Any = defaultdict(lambda: len(numbers))
+    first: dict[bytes, int] = {}
+    kept = {}
+    for number, text in enumerate(texts):
+        words = array("L", [numbers[word] for word in _numbered(words_of(text))])
+        place = first.setdefault(words.tobytes(), number)
+        if place == number:
+            kept[number] = words
+        else:
+            found.exact[number] = place
+    return kept
+
+
+def _as_long(one: int, other: int, threshold: float) -> bool:
+    """Return whether texts of so many words can be alike."""
+    return min(one, other) >= threshold * max(one, other) - 1e-9
+
+
+def _first_words(bag: frozenset[Numbered], often: Counter[Numbered], threshold: float) -> list[Numbered]:
     # Rounding must not take a word away: 0.8 · 10 is a little above 8.
     count = len(bag) - ceil(threshold * len(bag) - 1e-9) + 1
     return sorted(bag, key=lambda word: (often[word], word))[:count]

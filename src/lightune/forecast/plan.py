@@ -20,7 +20,7 @@ from lightune.errors import ConfigError
 from lightune.forecast import gallery, printed
 from lightune.forecast.calibration import STEPS, Calibration, Measured
 from lightune.forecast.facts import facts, pairs
-from lightune.forecast.overlap import Overlap, overlap
+from lightune.forecast.overlap import Overlap, doubles, overlap
 from lightune.forecast.schedule import Schedule, schedule
 from lightune.forecast.volume import Volume
 from lightune.instantiate import plain
@@ -36,7 +36,7 @@ _LEFT_OUT = (Checkpoint, EarlyStopping, LearningRateMonitor)
 
 
 def plan(cfg: DictConfig) -> None:
-    """Print tokens, steps, balance of labels, memory, time, and what of the evaluated examples is trained on.
+    """Print tokens, steps, balance of labels, memory, time, what is trained on twice, and what is evaluated besides.
 
     A few steps are made for it, with the strategy and on the devices of the run. Nothing is written but caches, and
     pictures of the data where ``plots`` says so.
@@ -108,14 +108,14 @@ def _training_seconds(experiment: Experiment, ahead: Schedule, measured: Measure
 
 
 def _overlaps(texts: Mapping[str, Sequence[str]]) -> dict[str, Overlap]:
-    """Look for the evaluated examples among those that are trained on, and print what was found."""
+    """Look for all examples among those that are trained on, and print what was found."""
     if "train" not in texts:
         show.note("What is evaluated was not looked for among the training rows: these are read as they are needed.")
         return {}
     found = {}
-    for split in (split for split in texts if split != "train"):
+    for split in texts:
         train = track(texts["train"], f"Looking for {split}", disable=len(texts["train"]) < _PROGRESS_FROM)
-        found[split] = overlap(texts[split], train, _NEARLY)
+        found[split] = doubles(train, _NEARLY) if split == "train" else overlap(texts[split], train, _NEARLY)
     printed.overlaps(found, texts, _NEARLY)
     return found
 

@@ -70,9 +70,13 @@ def duration(seconds: Mapping[str, float | None], steps: int) -> None:
 
 
 def overlaps(found: Mapping[str, Overlap], texts: Mapping[str, Sequence[str]], threshold: float) -> None:
-    """Print what of the evaluated examples was trained on, with some examples."""
+    """Print what of the evaluated examples is trained on, and what is trained on twice, with some examples."""
     rows = [
-        (split, len(texts[split]), *(_part(len(kind), len(texts[split])) for kind in (overlap.exact, overlap.near)))
+        (
+            _in_train(split),
+            len(texts[split]),
+            *(_part(len(kind), len(texts[split])) for kind in (overlap.exact, overlap.near)),
+        )
         for split, overlap in found.items()
     ]
     columns = ["split", "examples", "same words", f"nearly (≥ {threshold:.0%} of the words)"]
@@ -82,6 +86,10 @@ def overlaps(found: Mapping[str, Overlap], texts: Mapping[str, Sequence[str]], t
             for number, place in list(kind.items())[:_PAIRS]:
                 show.note(f"  {split} {number + 1:,}: {_excerpt(texts[split][number])}")
                 show.note(f"  train {place + 1:,}: {_excerpt(texts['train'][place])}\n")
+
+
+def _in_train(split: str) -> str:
+    return "train, earlier" if split == "train" else split
 
 
 def _part(count: int, whole: int) -> str:
