@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import ROOT
+from tests.running import SMALL
 
 HEAVY = {
     "torch",
@@ -102,3 +103,13 @@ def test_help_takes_little_more_than_that_of_a_bare_hydra_app(tmp_path: Path) ->
     pairs = [(seconds(ROOT / "train.py"), seconds(bare)) for _ in range(PAIRS)]
     ours, theirs = (min(times) for times in zip(*pairs, strict=True))
     assert ours <= LIMIT * theirs, f"{ours:.2f} s, a bare app {theirs:.2f} s"
+
+
+def test_libraries_say_nothing_of_what_is_not_there(tmp_path: Path) -> None:
+    """A machine without a GPU lacks kernels, and the first line of a run is not about them."""
+    typed = [*SMALL, "task=classification", "check=true"]
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *typed], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == ""
