@@ -128,6 +128,17 @@ def test_the_steps_are_those_of_ddp(folder: Path, run: str, strategy: str) -> No
     _assert_same_weights(ours, theirs)
 
 
+@pytest.mark.parametrize("strategy", [strategy for strategy in STRATEGIES if strategy != "ddp"])
+def test_the_logged_norm_is_that_of_the_whole_gradient(folder: Path, strategy: str) -> None:
+    ours, theirs = (
+        [float(row["train/grad_norm"]) for row in running.history(folder / f"full-{each}") if "train/grad_norm" in row]
+        for each in (strategy, "ddp")
+    )
+    assert len(theirs) == 20
+    assert ours == pytest.approx(theirs, rel=1e-4)
+    assert min(theirs) > 0.05  # it is that before clipping
+
+
 @pytest.mark.parametrize(("run", "strategy"), [cell for cell in CELLS if cell[1] != "ddp"])
 def test_metrics_are_over_all_examples_once(folder: Path, run: str, strategy: str) -> None:
     ours, theirs = folder / f"{run}-{strategy}", folder / f"{run}-ddp"
