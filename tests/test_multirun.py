@@ -174,9 +174,7 @@ def test_a_comparison_of_methods_ends_with_a_picture(tmp_path: Path) -> None:
 def test_jobs_of_a_cluster_have_a_table_too(tmp_path: Path) -> None:
     """submitit starts them as processes of this machine here."""
     typed = ["-m", "hydra/launcher=submitit_local", "seed=1,2", *running.SMALL, "task=classification"]
-    with running.started(
-        "train", tmp_path, *typed, "hydra.sweep.dir=sweep", f"run_dir={tmp_path / 'sweep'}"
-    ) as process:
+    with running.started("train", tmp_path, *typed, f"run_dir={tmp_path / 'sweep'}") as process:
         said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "2 runs" in said

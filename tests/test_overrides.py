@@ -94,3 +94,21 @@ def test_the_key_of_an_override(override: str, key: str) -> None:
 )
 def test_the_first_override_of_a_command_line(arguments: list[str], place: int) -> None:
     assert overrides.first(arguments) == place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["-m", "run_dir=out", "seed=1,2"], "out"),
+        (["--multirun", "run_dir=a=b"], "a=b"),
+        (["-m", 'run_dir="a,b"'], "a,b"),
+        (["run_dir=out"], None),
+        (["-m", "seed=1,2"], None),
+        (["-m", "run_dir=a,b"], None),
+        (["-m", "run_dir=out/${seed}", "seed=1,2"], None),
+        (["-m", "run_dir=out", "hydra.sweep.dir=there"], "there"),
+    ],
+)
+def test_what_belongs_to_all_jobs_lies_where_they_do(arguments: list[str], folder: str | None) -> None:
+    assert overrides.typed(overrides.swept_together(arguments), "hydra.sweep.dir") == folder
+    assert overrides.swept_together(arguments)[: len(arguments)] == arguments

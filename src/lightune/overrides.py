@@ -2,11 +2,14 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
+
+_SWEEP_DIR = "hydra.sweep.dir"
 
 
 def quoted(value: str) -> str:
@@ -51,6 +54,18 @@ def placed(arguments: Sequence[str], **values: str) -> list[str]:
     """Return a command line on which these keys have these values, whatever was typed for them."""
     others = [a for a in arguments if not a.startswith(tuple(f"{key}=" for key in values))]
     return [*others, *(f"{key}={quoted(value)}" for key, value in values.items())]
+
+
+def swept_together(arguments: Sequence[str]) -> list[str]:
+    """Return a command line on which what belongs to all jobs of a multirun lies in the ``run_dir`` that was typed.
+
+    Hydra has a key of its own for that folder; one ``run_dir`` for each job is not meant for all of them.
+    """
+    place = typed(arguments, "run_dir")
+    is_multirun = bool({"-m", "--multirun"} & set(arguments))
+    if not is_multirun or not place or "${" in place or is_sweep(arguments, "run_dir") or _of(arguments, _SWEEP_DIR):
+        return [*arguments]
+    return placed(arguments, **{_SWEEP_DIR: str(Path(place).expanduser())})
 
 
 def parsed(override: str) -> Override | None:

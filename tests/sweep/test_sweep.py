@@ -274,7 +274,7 @@ def test_ranks_of_a_trial_have_its_values(tmp_path: Path) -> None:
         "hydra.sweeper.n_jobs=1",
         "hydra.sweeper.direction=maximize",
         "hydra.sweeper.warm=[lightune.run]",
-        "hydra.sweep.dir=study",
+        "run_dir=study",
         "optimizer.lr=tag(log, interval(1e-4, 1e-2))",
         "peft=lora,full",
         "task=ner",
