@@ -7,6 +7,7 @@ import atexit
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from multiprocessing import forkserver
@@ -37,6 +38,12 @@ SENTENCES = (
 )
 
 
+def _hear_ctrl_c() -> None:
+    """Have processes that tests start hear SIGINT, which a shell has ignored in what it starts in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _set_environment() -> None:
     """Keep libraries off the network and out of the user's caches; what is set already stays."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # a worker inherits the environment of the process that started it
@@ -57,6 +64,7 @@ def _set_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+_hear_ctrl_c()
 _set_environment()  # libraries read these when they are imported, which test modules do while they are collected
 
 
