@@ -110,5 +110,10 @@ def test_the_first_override_of_a_command_line(arguments: list[str], place: int) 
     ],
 )
 def test_what_belongs_to_all_jobs_lies_where_they_do(arguments: list[str], folder: str | None) -> None:
-    assert overrides.typed(overrides.swept_together(arguments), "hydra.sweep.dir") == folder
-    assert overrides.swept_together(arguments)[: len(arguments)] == arguments
+    assert overrides.typed(overrides.for_multirun(arguments), "hydra.sweep.dir") == folder
+    assert overrides.for_multirun(arguments)[: len(arguments)] == arguments
+
+
+def test_hydra_reads_overrides_on_both_sides_of_the_flag() -> None:
+    assert overrides.for_multirun(["a=1", "-m", "b=2,3"]) == ["-m", "a=1", "b=2,3"]
+    assert overrides.for_multirun(["--config-dir", "x", "a=1"]) == ["--config-dir", "x", "a=1"]

@@ -52,7 +52,7 @@ def guard(main: Callable[[], Any], must_have: str = "") -> None:
     register_resolvers()
     _compose_faster()
     try:
-        sys.argv[1:] = overrides.swept_together(with_earlier_overrides(_named_options(sys.argv[1:]), must_have))
+        sys.argv[1:] = overrides.for_multirun(with_earlier_overrides(_named_options(sys.argv[1:]), must_have))
         main()
     except _MENDABLE as error:
         if wants_traceback:

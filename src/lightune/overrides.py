@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+_MULTIRUN = ("-m", "--multirun")
 _SWEEP_DIR = "hydra.sweep.dir"
 
 
@@ -56,16 +57,18 @@ def placed(arguments: Sequence[str], **values: str) -> list[str]:
     return [*others, *(f"{key}={quoted(value)}" for key, value in values.items())]
 
 
-def swept_together(arguments: Sequence[str]) -> list[str]:
-    """Return a command line on which what belongs to all jobs of a multirun lies in the ``run_dir`` that was typed.
+def for_multirun(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with ``-m`` in front, and with one folder for all that a multirun leaves.
 
-    Hydra has a key of its own for that folder; one ``run_dir`` for each job is not meant for all of them.
+    Hydra takes no overrides on both sides of a flag, and has a key of its own for what belongs to all jobs: that is the
+    ``run_dir`` that was typed, where it is one.
     """
+    flags = [argument for argument in arguments if argument in _MULTIRUN]
+    moved = [*flags, *(argument for argument in arguments if argument not in _MULTIRUN)]
     place = typed(arguments, "run_dir")
-    is_multirun = bool({"-m", "--multirun"} & set(arguments))
-    if not is_multirun or not place or "${" in place or is_sweep(arguments, "run_dir") or _of(arguments, _SWEEP_DIR):
-        return [*arguments]
-    return placed(arguments, **{_SWEEP_DIR: str(Path(place).expanduser())})
+    if not flags or not place or "${" in place or is_sweep(arguments, "run_dir") or _of(arguments, _SWEEP_DIR):
+        return moved
+    return placed(moved, **{_SWEEP_DIR: str(Path(place).expanduser())})
 
 
 def parsed(override: str) -> Override | None:
