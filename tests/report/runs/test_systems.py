@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from lightune.report.artefacts import flat
+from lightune.report.runs import examples
+from lightune.report.runs import tested as test_set
 from lightune.report.runs.curves import points
 from lightune.report.runs.folder import Run
 from lightune.report.runs.systems import differing, labels, systems
@@ -88,3 +90,23 @@ def test_the_best_run_is_the_best_on_val(monitor: str) -> None:
     runs = [Run(str(v), Path(), {"task.monitor": monitor, "seed": v}, [], {}, {f"val/{monitor}": v}) for v in values]
     (system,) = systems(runs)
     assert system.best.name == ("0.1" if monitor == "loss" else "0.9")
+
+
+def test_differing_scores_are_the_largest_first_and_readable() -> None:
+    """Of a regression the errors are compared."""
+    found = []
+    for name, predictions in (("a", (1.0123456789, 3.0)), ("b", (1.5, 2.98765432109))):
+        each = replace(run(name, f"x={name}", x=name), metrics={"test/pearson": 0.5, "val/loss": 1.0})
+        each.config.update({"headline": ["pearson"]})  # type: ignore[attr-defined]
+        each.__dict__["predictions"] = [
+            {"id": str(i), "target": target, "prediction": value}
+            for i, (target, value) in enumerate(zip((1.0, 2.5), predictions, strict=True))
+        ]
+        found.append(each)
+    tested = test_set.Tested("regression", systems(found), 2)
+    table = examples.section(tested).table  # type: ignore[union-attr]
+    shown = [[cell.text for cell in row][2:] for row in table.rows]  # type: ignore[union-attr]
+    assert shown == [
+        ["0", "1", "1.01235", "1.5", "0.0123", "0.5"],
+        ["1", "2.5", "2.98765", "3", "0.488", "0.5"],
+    ]

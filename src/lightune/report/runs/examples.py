@@ -8,7 +8,7 @@ from lightune.metrics.ner import entities
 from lightune.numbers import is_number
 from lightune.objective import metric_mode
 from lightune.report.page import Cell, Section, Table
-from lightune.report.runs.cells import number, plain
+from lightune.report.runs.cells import either, number, plain
 from lightune.report.runs.comparison import ranked
 from lightune.report.runs.folder import Row, Run
 from lightune.report.runs.measures import is_right, measure
@@ -53,10 +53,10 @@ def _ahead(better: System, worse: System, found: Sequence[Both]) -> Iterator[lis
     """Yield the examples on which a system is better, the clearest first."""
     ahead = sorted((both for both in found if both[2] > both[3]), key=lambda both: both[3] - both[2])
     for row, other, score, lower in ahead[:_EACH_WAY]:
-        texts = [_shown(value) for value in (row.get("target"), row.get("prediction"), other.get("prediction"))]
+        values = [_shown(value) for value in (row.get("target"), row.get("prediction"), other.get("prediction"))]
         # Errors and losses were turned round.
         numbers = [number(abs(score), ".3g"), number(abs(lower), ".3g")]
-        yield [plain(better.label), plain(worse.label), plain(str(row.get("id"))), *map(plain, texts), *numbers]
+        yield [plain(better.label), plain(worse.label), plain(str(row.get("id"))), *map(either, values), *numbers]
 
 
 def _scores(run: Run, metric: str) -> list[float]:
