@@ -66,6 +66,7 @@ doctor: $(STAMP) ## Say which combinations of task, model, method, precision, st
 	@$(PY) -m lightune.doctor $(ARGS)
 
 ui: $(STAMP) ## Show all runs of logger=mlflow in a browser, http://127.0.0.1:5000; ARGS="--port 8080", RUNS=folder
+	@echo "The runs are at /#/experiments/1/runs?workflowType=machine_learning of the address below."
 	@MLFLOW_DISABLE_TELEMETRY=true $(PY) -m mlflow ui --backend-store-uri sqlite:///$(RUNS)/mlflow.db --workers 1 $(ARGS)
 
 $(SHOWN): $(STAMP)

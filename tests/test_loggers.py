@@ -154,7 +154,7 @@ def test_tensorboard_holds_tables_pictures_curves_and_the_configuration(run: Pat
 def test_mlflow_holds_files_tables_the_configuration_and_what_is_registered(run: Path) -> None:
     client, recorded = _mlflow(run)
     run_id = recorded.info.run_id
-    assert recorded.info.run_name.startswith("classification-all-MiniLM-L6-v2-")
+    assert recorded.info.run_name == "classification-all-MiniLM-L6-v2-lora-42"
     assert recorded.info.status == "FINISHED"
     assert (recorded.data.params["optimizer.lr"], recorded.data.params["task.monitor"]) == ("0.0005", "f1_macro")
     assert recorded.data.params["environment.versions.torch"]
@@ -225,3 +225,11 @@ def test_a_long_history_is_not_written_at_every_step(tmp_path: Path, monkeypatch
     assert log(range(400, 1000)) in range(900, 1000)
     history.finalize("success")
     assert len(running.history(tmp_path)) == 1000
+
+
+def test_folds_have_names_of_their_own(tmp_path: Path) -> None:
+    typed = ("task=classification", "logger=wandb", "data.folds=3", "data.fold=2")
+    experiment = running.assembled(tmp_path / "run", *typed)
+    run = experiment.trainer.loggers[-1].experiment  # type: ignore[attr-defined]
+    assert run.name == "classification-all-MiniLM-L6-v2-adapter-42-fold_2"
+    run.finish()

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from lightune import machine
 from lightune.checkpoint import AtomicCheckpointIO
+from lightune.commanded import method
 from lightune.errors import ConfigError
 from lightune.instantiate import build, plain
 from lightune.keys import TRAINERS_OWN
@@ -63,8 +64,8 @@ def _logger(cfg: DictConfig, name: str, node: DictConfig) -> Logger:
         raise ConfigError(f"logger={name}: {name} is not installed", f"pip install 'lightune[{name}]'")
     content = plain(node)
     if name in ("wandb", "mlflow") and content.get("name") is None:
-        method = str(cfg.peft["_target_"]).rpartition(".")[2].lower()
-        content["name"] = f"{cfg.name}-{Path(cfg.model.path).name}-{method}-{cfg.seed}"
+        fold = [] if cfg.data.get("fold") is None else [f"fold_{cfg.data.fold}"]
+        content["name"] = "-".join([cfg.name, Path(cfg.model.path).name, method(cfg.peft), str(cfg.seed), *fold])
     return build(content, f"logger.{name}")
 
 

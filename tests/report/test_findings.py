@@ -81,7 +81,7 @@ def test_where_a_model_came_from() -> None:
         "task": "qa",
         "data": '{"train": "a.json"}',
         "base_model": "org/model",
-        "method": "Adapter",
+        "method": "adapter",  # what a class is called: no command chose an option
         "seed": "3",
         "step": "7",
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lightune.commanded import method
 from lightune.report import show
 from lightune.report.artefacts import flat
 
@@ -136,7 +137,7 @@ def lineage(config: Mapping[str, Any], numbers: Mapping[str, float]) -> dict[str
         "task": config["task"]["name"],
         "data": json.dumps(config["data"]["source"]),
         "base_model": str(config["model"]["path"]),
-        "method": str(config["peft"]["_target_"]).rpartition(".")[2],
+        "method": method(config["peft"]),
         "seed": str(config["seed"]),
         "step": str(numbers.get("best/step", "")),
     }
