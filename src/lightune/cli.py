@@ -7,7 +7,6 @@ folder is decided once, so that every rank of a distributed run writes to the sa
 
 import errno
 import gc
-import logging
 import os
 import re
 import sys
@@ -33,7 +32,6 @@ from lightune.repeat import earlier
 
 # What a user can mend.
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException)
-_CHATTY = ("torchao", "torch.utils._pytree")  # tell at their import of kernels for GPUs that are not here
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _COMPUTED_IN = {"bf16": "bfloat16", "16": "float16", "64": "float64", "transformer": "bfloat16"}  # else float32
 _NO_NULL = "Config group override must be a string or a list"  # a bare ValueError of Hydra's
@@ -125,8 +123,6 @@ def run(verb: str, cfg: DictConfig, room: str = "run") -> Any:
     Returns:
         The value that the verb returns: what a sweep optimises.
     """
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         settle_run_dir(cfg)
         check(cfg, multirun=_is_multirun() and not machine.is_started_from_outside())

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from matplotlib.image import imread
@@ -352,6 +353,36 @@ def test_the_picture_shows_the_history_and_what_matters(search: optuna.Study) ->
     assert steps[-1] == max(trial.value for trial in search.get_trials(states=[TrialState.COMPLETE]) if trial.value)
     assert (history.get_xlabel(), history.get_ylabel()) == ("trial", "value")
     assert (rate.get_xlabel(), rate.get_xscale()) == ("optimizer.lr", "log")
+
+
+def test_trials_that_were_given_up_have_their_last_value(search: optuna.Study) -> None:
+    history, rate, _ = picture(shown(search)).axes
+    pruned = [t for t in search.get_trials(states=[TrialState.PRUNED]) if t.intermediate_values]
+    assert pruned
+    expected = [[t.number, t.intermediate_values[t.last_step]] for t in pruned]  # type: ignore[index]
+    assert np.asarray(history.collections[1].get_offsets()).tolist() == expected
+    assert len(np.asarray(rate.collections[0].get_offsets())) == len(pruned)
+    assert history.get_legend_handles_labels()[1] == ["completed", "given up: its last value", "best so far"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "numbers"),
+    [
+        (1e-4, 5e-3, ["0.0003", "0.001", "0.003"]),
+        (0.2, 4.0, ["0.5", "1", "2"]),
+        (1e-8, 1.0, ["1e-06", "0.01"]),
+    ],
+)
+def test_numbers_of_decades_are_readable(low: float, high: float, numbers: list[str]) -> None:
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    study.optimize(lambda trial: trial.suggest_float("lr", low, high, log=True), 60)
+    figure = picture(shown(study))
+    figure.draw_without_rendering()
+    axes = figure.axes[1]
+    left, right = axes.get_xlim()
+    texts = [label.get_text() for label in axes.get_xticklabels() if left <= label.get_position()[0] <= right]
+    assert set(numbers) <= set(texts)
+    assert len(texts) <= 9
 
 
 def test_choices_of_a_picture_have_names() -> None:

@@ -1,6 +1,8 @@
 """A study at a glance: one PNG. matplotlib is imported where something is drawn, and needs no display."""
 
 import html
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 _KEYS = 2  # parameters beside the history
 _LONGEST = 16  # characters of a choice
+_COMPLETED: Any = {"s": 14}
+_GIVEN_UP: Any = {"s": 14, "facecolors": "none", "edgecolors": "tab:gray"}
+# Parts of a decade that an axis has numbers at: the fewer, the more decades there are.
+_TICKS = ((1.5, (1.0, 2.0, 5.0)), (3.0, (1.0, 3.0)), (float("inf"), (1.0,)))
 
 
 def write_picture(path: Path, seen: Shown) -> None:
@@ -54,7 +60,11 @@ def _draw_history(axes: "Axes", objective: Objective) -> None:
 
     good = [trial for trial in objective.done if is_good(trial)]
     best = best_so_far(good, maximize=objective.study.direction == StudyDirection.MAXIMIZE)
-    axes.scatter([t.number for t in objective.done], [t.values[0] for t in objective.done], s=14, label="completed")
+    numbers = [trial.number for trial in objective.done]
+    axes.scatter(numbers, [trial.values[0] for trial in objective.done], **_COMPLETED, label="completed")
+    if objective.given_up:
+        last = [(trial.number, value) for trial, value in objective.given_up]
+        axes.scatter(*zip(*last, strict=True), **_GIVEN_UP, label="given up: its last value")
     axes.step([trial.number for trial in good], best, where="post", color="tab:orange", label="best so far")
     axes.set_xlabel("trial")
     axes.set_ylabel(objective.name)
@@ -64,17 +74,31 @@ def _draw_history(axes: "Axes", objective: Objective) -> None:
 
 
 def _draw_against(axes: "Axes", objective: Objective, key: str) -> None:
-    done = [trial for trial in objective.done if key in trial.params]
-    across: list[Any] = [trial.params[key] for trial in done]
-    searched: Any = done[-1].distributions[key]
-    if isinstance(searched, CategoricalDistribution):
-        across = [searched.choices.index(value) for value in across]
-        axes.set_xticks(range(len(searched.choices)), [_short(as_text(choice)) for choice in searched.choices])
-    elif searched.log:
-        axes.set_xscale("log")
-    axes.scatter(across, [trial.values[0] for trial in done], s=14)
+    done = [(trial, trial.values[0]) for trial in objective.done if key in trial.params]
+    left = [(trial, value) for trial, value in objective.given_up if key in trial.params]
+    searched: Any = done[-1][0].distributions[key]
+    place = _number_axis(axes, searched)
+    for pairs, style in ((left, _GIVEN_UP), (done, _COMPLETED)):
+        axes.scatter([place(trial.params[key]) for trial, _ in pairs], [value for _, value in pairs], **style)
     axes.set_xlabel(key)
     axes.grid(visible=True, alpha=0.3)
+
+
+def _number_axis(axes: "Axes", searched: Any) -> Callable[[Any], Any]:
+    """Write what a parameter may be at an axis, and return where its values lie there."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    if isinstance(searched, CategoricalDistribution):
+        axes.set_xticks(range(len(searched.choices)), [_short(as_text(choice)) for choice in searched.choices])
+        return searched.choices.index
+    if searched.log:
+        decades = math.log10(searched.high / searched.low)
+        parts = next(parts for most, parts in _TICKS if decades <= most)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=parts))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    return lambda value: value
 
 
 def _short(text: str) -> str:

@@ -44,6 +44,12 @@ class Objective:
         """Trials with a value."""
         return completed(self.study)
 
+    @property
+    def given_up(self) -> list[tuple[FrozenTrial, float]]:
+        """Trials that were given up, and the last value that each had until then."""
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+        return [(trial, trial.intermediate_values[trial.last_step]) for trial in trials if trial.last_step is not None]
+
 
 @dataclass(frozen=True)
 class Shown:
