@@ -17,7 +17,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lightune import preflight
 from lightune.adapt import Adaptation, Training
-from lightune.callbacks import RandomState, Stopwatch
+from lightune.callbacks import FinalValidation, RandomState, Stopwatch
 from lightune.data.encoding import EncodedSplit, encode
 from lightune.data.loaders import Collate
 from lightune.data.module import DataModule
@@ -118,7 +118,7 @@ def experiment(cfg: DictConfig, card: Mapping[str, Any], need: Collection[str] =
     preflight.check_objectives(task, objective)
     preflight.check_packing(task, cfg.data.packing)
     stopwatch, history = Stopwatch(), HistoryLogger(cfg.run_dir)
-    own = [stopwatch, RandomState(), *adaptation.callbacks(), *pruning.callbacks(objective[0])]
+    own = [stopwatch, RandomState(), FinalValidation(), *adaptation.callbacks(), *pruning.callbacks(objective[0])]
     trainer = assembled_trainer(cfg, own, history, need)
     preflight.check_split(trainer, config)
     longest = min(cfg.data.max_length, _positions(config) - adaptation.virtual_tokens)

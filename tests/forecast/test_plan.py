@@ -60,6 +60,18 @@ class Counted(Callback):
         ("task=classification", "trainer.limit_val_batches=0", "task.monitor=loss", "callbacks.best=null"),
         ("task=choice",),
         ("task=embedding",),
+        # The last step is validated, in the middle of an epoch too, but not in an epoch that is not.
+        ("task=classification", "trainer.max_steps=7", "trainer.val_check_interval=0.5"),
+        ("task=classification", "trainer.max_steps=8"),
+        ("task=classification", "trainer.max_steps=8", "trainer.check_val_every_n_epoch=2"),
+        ("task=classification", "trainer.max_steps=13", "trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2"),
+        (
+            "task=classification",
+            "trainer.max_steps=9",
+            "trainer.val_check_interval=4",
+            "trainer.check_val_every_n_epoch=null",
+        ),
+        ("task=classification", "trainer.max_steps=10", "trainer.val_check_interval=0.5"),
         ("task=ner", "data.balanced=true", "trainer.max_epochs=3"),
     ],
     ids=" ".join,

@@ -3,6 +3,7 @@
 from lightune.callbacks.averaging import WeightAveraging
 from lightune.callbacks.best import BestCheckpoint
 from lightune.callbacks.early_stopping import EarlyStopping
+from lightune.callbacks.final_validation import FinalValidation
 from lightune.callbacks.last import LastCheckpoint
 from lightune.callbacks.noise import EmbeddingNoise
 from lightune.callbacks.non_finite import NonFinite
@@ -16,6 +17,7 @@ __all__ = [
     "BestCheckpoint",
     "EarlyStopping",
     "EmbeddingNoise",
+    "FinalValidation",
     "GradualUnfreezing",
     "LastCheckpoint",
     "NonFinite",

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from lightune import checkpoint_card, machine, overrides
 from lightune.callbacks.best import BestCheckpoint
+from lightune.callbacks.final_validation import validates
 from lightune.errors import CheckpointError, ConfigError
 from lightune.report import show
 from lightune.report.history import HistoryLogger
@@ -77,9 +78,7 @@ class LastCheckpoint(Checkpoint):
         """Write where it is due, and stop where that was asked for."""
         if trainer.global_step == self._saved_step or trainer.fit_loop._should_accumulate():
             return  # nothing new, or in the middle of an optimiser step
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        if trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):
+        if validates(trainer):
             return  # a run resumed from here would leave out the validation that follows, which writes when it is done
         # One rank's signal or clock is enough, and all have to do the same.
         wish = torch.tensor(_STOP if self._signal else _WRITE if self._is_due(trainer.global_step) else 0)

@@ -39,7 +39,7 @@ def schedule(trainer: Trainer, data: DataModule) -> Schedule:
     evaluated = {split: limited(batches, limits[split]) for split, batches in there.items()}
     micro_batches = _micro_batches(used, trainer.accumulate_grad_batches, steps)
     volume = None if data.stream is not None else _volume(trainer, data, used, micro_batches)
-    validations = _validations(trainer, used, micro_batches) if "val" in data.splits else 0
+    validations = _validations(trainer, used, micro_batches, steps) if "val" in data.splits else 0
     return Schedule(steps, validations, evaluated, volume)
 
 
@@ -61,13 +61,18 @@ def _volume(trainer: Trainer, data: DataModule, used: int, micro_batches: int) -
     raise AssertionError
 
 
-def _validations(trainer: Trainer, used: int, micro_batches: int) -> int:
+def _validations(trainer: Trainer, used: int, micro_batches: int, steps: int) -> int:
+    """Return those at the trainer's intervals, and `FinalValidation` where the last step is at none of them."""
     interval, epochs = trainer.val_check_interval, trainer.check_val_every_n_epoch
     if not trainer.limit_val_batches:
         return 0
     if epochs is None:  # an interval counts on from one epoch to the next
-        return micro_batches // int(interval or used)
-    each = int(interval) if isinstance(interval, int) else max(int(used * (interval or 1.0)), 1)
-    whole, rest = divmod(micro_batches, used)
-    within = used // each
-    return whole // epochs * within + (rest // each if (whole + 1) % epochs == 0 else 0)
+        validates = True
+        regular, rest = divmod(micro_batches, int(interval or used))
+    else:
+        each = int(interval) if isinstance(interval, int) else max(int(used * (interval or 1.0)), 1)
+        whole, last = divmod(micro_batches - 1, used)  # epochs before the last one, and the last batch of that
+        validates = (whole + 1) % epochs == 0
+        inside, rest = divmod(last + 1, each)
+        regular = whole // epochs * (used // each) + (inside if validates else 0)
+    return regular + int(validates and rest > 0 and 0 < trainer.max_steps <= steps)
