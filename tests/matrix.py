@@ -42,10 +42,11 @@ class Row:
 TASKS = ("qa", "qa_v2", "classification", "multilabel", "regression", "embedding", "ner", "choice")
 TINY = ("tiny", "tiny-decoder")
 # A vocabulary's logits are most of the work of a tiny language model.
-SHORT = ("task.max_target_length=32", "data.max_length=64")
+FEW = "data.limit.train=3"
+SHORT = ("task.max_target_length=32", "data.max_length=64", FEW)
 LANGUAGE = {
     "clm": (("tiny-decoder",), ("data.limit.train=1",)),  # a document is many rows
-    "mlm": (("tiny",), ()),
+    "mlm": (("tiny",), (FEW,)),
     "prefix_lm": (("tiny-decoder", "tiny-seq2seq"), SHORT),
     "summarization": (("tiny-decoder", "tiny-seq2seq"), SHORT),
     "instruct": (("tiny-decoder",), SHORT),

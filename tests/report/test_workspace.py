@@ -136,7 +136,10 @@ def test_a_file_takes_what_would_be_sent(runs: Path, tmp_path: Path, capsys: pyt
     ("environment", "says"),
     [
         ({"WANDB_MODE": "offline"}, "there is no login"),
-        ({"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}, "did not take it"),
+        (
+            {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_HTTP_TIMEOUT": "2"},
+            "did not take it",
+        ),
     ],
 )
 def test_without_login_or_server_there_is_a_hint(
