@@ -48,7 +48,7 @@ class Job:
         cfg = returned.cfg
         if returned.status != JobStatus.COMPLETED or cfg is None:
             return None
-        return cls._left(Path(str(cfg.run_dir)), returned.overrides or (), cfg)
+        return cls._of(Path(str(cfg.run_dir)), returned.overrides or (), cfg)
 
     @classmethod
     def found(cls, folder: Path) -> "Job | None":
@@ -56,16 +56,18 @@ class Job:
 
         Hydra tells of jobs that ran in this process alone, not of those that its launchers started elsewhere.
         """
-        run = left.first(folder) or folder
-        if left.numbers_of(run) is None:
+        summary = left.kept(folder)
+        run = left.first(folder) if summary else folder
+        if run is None or left.numbers_of(run) is None:
             return None
-        typed = yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8"))
-        if run != folder:  # its seed is not that of the job
-            typed = (left.kept(folder) or {})["overrides"]
-        return cls._left(folder, typed, OmegaConf.load(run / "config.yaml"))
+        # What was typed for one of several runs has a seed that is not the job's.
+        typed = (
+            summary["overrides"] if summary else yaml.safe_load((run / "overrides.yaml").read_text(encoding="utf-8"))
+        )
+        return cls._of(folder, typed, OmegaConf.load(run / "config.yaml"))
 
     @classmethod
-    def _left(cls, folder: Path, overrides: Iterable[str], cfg: Any) -> "Job | None":
+    def _of(cls, folder: Path, overrides: Iterable[str], cfg: Any) -> "Job | None":
         metrics = left.numbers_of(folder) or left.means(folder)
         if not metrics:
             return None

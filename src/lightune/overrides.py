@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-_MULTIRUN = ("-m", "--multirun")
+MULTIRUN = ("-m", "--multirun")
 _SWEEP_DIR = "hydra.sweep.dir"
 
 
@@ -63,10 +63,12 @@ def for_multirun(arguments: Sequence[str]) -> list[str]:
     Hydra takes no overrides on both sides of a flag, and has a key of its own for what belongs to all jobs: that is the
     ``run_dir`` that was typed, where it is one.
     """
-    flags = [argument for argument in arguments if argument in _MULTIRUN]
-    moved = [*flags, *(argument for argument in arguments if argument not in _MULTIRUN)]
+    flags = [argument for argument in arguments if argument in MULTIRUN]
+    if not flags:
+        return [*arguments]
+    moved = [*flags, *(argument for argument in arguments if argument not in MULTIRUN)]
     place = typed(arguments, "run_dir")
-    if not flags or not place or "${" in place or is_sweep(arguments, "run_dir") or _of(arguments, _SWEEP_DIR):
+    if not place or "${" in place or is_sweep(arguments, "run_dir") or _of(arguments, _SWEEP_DIR):
         return moved
     return placed(moved, **{_SWEEP_DIR: str(Path(place).expanduser())})
 

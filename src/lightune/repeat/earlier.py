@@ -115,7 +115,7 @@ def with_its_overrides(arguments: Sequence[str]) -> list[str]:
         ConfigError: There is no such run, several are named, or a preset would be laid over it.
     """
     named = overrides.typed(arguments, KEY)
-    if overrides.is_sweep(arguments, KEY) or (named and {"-m", "--multirun"} & set(arguments)):
+    if overrides.is_sweep(arguments, KEY) or (named and set(overrides.MULTIRUN) & set(arguments)):
         raise ConfigError(f"{KEY}: one run at a time is reproduced", "run the command once for each, without -m")
     if not named:
         return list(arguments)

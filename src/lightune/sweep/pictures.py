@@ -62,8 +62,7 @@ def _draw_history(axes: "Axes", objective: Objective) -> None:
     best = best_so_far(good, maximize=objective.study.direction == StudyDirection.MAXIMIZE)
     numbers = [trial.number for trial in objective.done]
     axes.scatter(numbers, [trial.values[0] for trial in objective.done], **_COMPLETED, label="completed")
-    if objective.given_up:
-        last = [(trial.number, value) for trial, value in objective.given_up]
+    if last := [(trial.number, value) for trial, value in objective.given_up]:
         axes.scatter(*zip(*last, strict=True), **_GIVEN_UP, label="given up: its last value")
     axes.step([trial.number for trial in good], best, where="post", color="tab:orange", label="best so far")
     axes.set_xlabel("trial")

@@ -74,7 +74,7 @@ class Run:
     @property
     def draw(self) -> str:
         """What tells it from the other runs of its experiment."""
-        return f"{self.seed}" if self.fold is None else f"{self.seed}, fold {self.fold}"
+        return str(self.seed) if self.fold is None else f"{self.seed}, fold {self.fold}"
 
     @cached_property
     def choices(self) -> dict[str, str]:
